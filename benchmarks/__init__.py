@@ -1,0 +1,1 @@
+"""Measurements of Tunesmith beside its peers; not part of the installed package."""

@@ -1,0 +1,45 @@
+"""Tunesmith as its users run it: the command line in a process of its own, and the JSON that it writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def program() -> list[str]:
+    """Return the start of a tunesmith command of this Python's environment."""
+    script = Path(sys.executable).with_name("tunesmith")
+    return [str(script)] if script.is_file() else [sys.executable, "-m", "tunesmith.cli"]
+
+
+def fit(options: Mapping[str, str | Path], settings: Mapping[str, Any]) -> float:
+    """Run `tunesmith fit --option value … --set key=value …`; return the seconds the whole command took.
+
+    Its own progress goes to the terminal. Raises SystemExit when it fails.
+    """
+    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    started = time.perf_counter()
+    done = subprocess.run([*program(), "fit", *words], check=False)
+    if done.returncode:
+        raise SystemExit(f"tunesmith fit {' '.join(words)}: exit code {done.returncode}")
+    return time.perf_counter() - started
+
+
+def evaluate(folder: Path, data: Path) -> dict[str, Any]:
+    """Run `tunesmith evaluate FOLDER --data FILE --json`; return what it printed or raise SystemExit."""
+    words = [*program(), "evaluate", str(folder), "--data", str(data), "--json"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"tunesmith evaluate {folder.name}: exit code {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """Return the metrics.json of a finished run's folder."""
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

@@ -1,0 +1,40 @@
+"""Tunesmith: from labelled text to a fine-tuned, honestly evaluated language model.
+
+    import tunesmith as ts
+
+    result = ts.fit(train="reviews.csv", out="runs/reviews")
+    ts.load("runs/reviews").predict(["Arrived late, but what a machine!"])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunesmith.api import Result, evaluate, fit, load, predict
+    from tunesmith.config import RunConfig
+    from tunesmith.errors import TunesmithError
+    from tunesmith.estimator import TextClassifier
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Result",
+    "RunConfig",
+    "TextClassifier",
+    "TunesmithError",
+    "evaluate",
+    "fit",
+    "load",
+    "predict",
+]
+
+_HOMES = {"RunConfig": "config", "TunesmithError": "errors", "TextClassifier": "estimator"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when first used: torch and transformers take seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+    return getattr(import_module(f"tunesmith.{_HOMES.get(name, 'api')}"), name)

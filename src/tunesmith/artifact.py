@@ -1,0 +1,196 @@
+"""The finished folder: written file by file, `tunesmith.json` last, so that its presence means complete.
+
+A full or merged model is a plain Hugging Face folder; a method that leaves the trunk as it was stores the trained
+parameters alone (delta.safetensors) and names its base by SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import tunesmith
+from tunesmith import base_models, durable
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.contracts import HeadSpec, Labels
+from tunesmith.errors import ModelError
+from tunesmith.model import Model, ModelOptions, load_model, quiet_transformers
+
+FACTS = "tunesmith.json"
+FORMAT = 1
+DELTA = "delta.safetensors"
+EXTRA_HEAD = "head.safetensors"
+CARD = "README.md"
+READY = "tmp-ready"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder, read and checked.
+
+    Attributes:
+        folder: where it is.
+        facts: what tunesmith.json holds.
+        labels: the answers.
+        metrics: what metrics.json holds.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    labels: Labels
+    metrics: Mapping[str, Any]
+
+    @property
+    def head(self) -> HeadSpec:
+        """What stands on the trunk."""
+        stored = dict(self.facts["head"])
+        return HeadSpec(**{**stored, "names": tuple(stored["names"])})
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a finished model stands in the folder."""
+    return (folder / FACTS).is_file()
+
+
+def write_artifact(
+    folder: Path, model: Model, facts: Mapping[str, Any], labels: Labels, texts: Mapping[str, str]
+) -> None:
+    """Write the finished folder; whatever else lies there stays.
+
+    Args:
+        folder: the run's folder.
+        model: on the CPU, with its whole vocabulary.
+        facts: task, method, base, data and so on; "stores" says "full" or "delta".
+        labels: the answers.
+        texts: further files by name, such as metrics.json and README.md.
+
+    Raises:
+        TrainingError: the disk is full or bad; an older finished model is intact then.
+    """
+    complete = {
+        "format": FORMAT,
+        "tunesmith_version": tunesmith.__version__,
+        **facts,
+        "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
+        "max_tokens": model.max_tokens,
+    }
+    ready = folder / READY
+    shutil.rmtree(ready, ignore_errors=True)
+    with durable.disk_errors(folder), tempfile.TemporaryDirectory(prefix="tmp-", dir=folder) as scratch:
+        files: dict[str, durable.Content] = {
+            path.name: partial(_move, path) for path in _library_files(Path(scratch), model, facts["stores"])
+        }
+        files["labels.json"] = _json(vars(labels)).encode()
+        files |= {name: text.encode() for name, text in texts.items() if name != CARD}
+        durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
+        durable.write_file_atomic(folder / CARD, texts[CARD])
+        _publish(ready, folder)
+
+
+def _publish(ready: Path, folder: Path) -> None:
+    """Move the staged files in; the old description goes first and the new one comes last."""
+    (folder / FACTS).unlink(missing_ok=True)
+    for path in sorted(ready.iterdir(), key=lambda path: path.name == FACTS):
+        path.replace(folder / path.name)
+    ready.rmdir()
+
+
+def _move(source: Path, target: Path) -> None:
+    source.replace(target)
+
+
+def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
+    """Have the libraries write weights, config and tokenizer into a scratch folder."""
+    with quiet_transformers():
+        model.tokenizer.save_pretrained(scratch)
+        if stores == "full":
+            model.hf.save_pretrained(scratch, max_shard_size="100GB")
+    if stores == "full" and model.mlp is not None:
+        save_file(_contiguous(model.mlp.state_dict()), scratch / EXTRA_HEAD)
+    if stores == "delta":
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        save_file(_contiguous(trained), scratch / DELTA)
+    return sorted(path for path in scratch.iterdir() if path.is_file())
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_artifact(folder: str | Path) -> Artifact:
+    """Read and check a finished folder.
+
+    Raises:
+        ModelError: it is missing, unfinished, damaged or of a newer format.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise ModelError(f"there is no folder {folder}", fix="give the folder that tunesmith fit wrote")
+    if not is_complete(path):
+        state = "holds an unfinished run" if (path / "checkpoints").is_dir() else "is no Tunesmith model"
+        raise ModelError(f"{folder} {state}: it has no {FACTS}", fix="run the same tunesmith fit command again")
+    facts = durable.verify_folder(path, FACTS)
+    if facts["format"] > FORMAT:
+        raise ModelError(
+            f"{folder} has format {facts['format']}, this version reads up to {FORMAT}",
+            fix="pip install -U tunesmith",
+        )
+    stored, metrics = (json.loads((path / name).read_text("utf-8")) for name in ("labels.json", "metrics.json"))
+    labels = Labels(tuple(stored["names"]), tuple(stored["counts"]), stored["kind"], stored["statistics"])
+    return Artifact(path, facts, labels, metrics)
+
+
+def load_weights(artifact: Artifact) -> Model:
+    """Build the model of a finished folder.
+
+    Raises:
+        ModelError: the base model of a delta is missing or another one.
+    """
+    facts = artifact.facts
+    options = ModelOptions(max_tokens=facts["max_tokens"])
+    if facts["stores"] == "full":
+        model = load_model(base_models.resolve(str(artifact.folder)), artifact.head, options)
+        if model.mlp is not None:
+            model.mlp.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
+    else:
+        model = load_model(_same_base(artifact), artifact.head, options)
+        _load_delta(model, load_file(artifact.folder / DELTA), artifact)
+    model.requires_grad_(False)
+    model.eval()
+    return model
+
+
+def _same_base(artifact: Artifact) -> BaseModelFolder:
+    wanted = artifact.facts["base"]
+    base = base_models.resolve(wanted["name"], revision=wanted["revision"])
+    if base.sha256 != wanted["sha256"]:
+        raise ModelError(
+            f"{artifact.folder} was tuned on {wanted['name']} with SHA-256 {wanted['sha256'][:12]}…, "
+            f"but {base.folder} has {base.sha256[:12]}…",
+            fix="give back the base model it was tuned on, or fit again",
+        )
+    return base
+
+
+def _load_delta(model: Model, delta: Mapping[str, Tensor], artifact: Artifact) -> None:
+    parameters = dict(model.named_parameters())
+    unknown = sorted(set(delta) - set(parameters))
+    if unknown:
+        raise ModelError(f"{artifact.folder} holds {unknown[0]}, which its base model does not have")
+    with torch.no_grad():
+        for name, tensor in delta.items():
+            parameters[name].copy_(tensor)

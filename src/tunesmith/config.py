@@ -1,0 +1,308 @@
+"""RunConfig: everything a run depends on, typed and closed, saved with the run and able to repeat it.
+
+Task and method options are kept as name + mapping here; `fitting` resolves them with the task's or method's own
+`Config`. Every unknown key is an error that names its path and the nearest known one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tunesmith.errors import ConfigError, nearest
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A closed part of the configuration: unknown keys and infinite numbers are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Named(BaseModel):
+    """A task or method: its name and the options that its own Config checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class ModelSection(Section):
+    """Where training starts."""
+
+    name: str = "minilm"
+    """A hub id, a folder, or the alias minilm."""
+    revision: str | None = None
+    """Commit or tag of a hub id."""
+    max_tokens: int | None = Field(default=None, ge=4)
+    """Longest sequence in tokens; default: what the model allows, at most 512. Longer texts are cut and counted."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Sets every dropout of the trunk and head; default: as the model was pretrained."""
+
+
+class DataSection(Section):
+    """What is read and how."""
+
+    train: str | None = None
+    """Training file: .csv, .tsv, .jsonl, .parquet, each also .gz, or - for standard input."""
+    dev: str | None = None
+    """Development file; default: a stratified, seeded part of the training file."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training rows held out when no development file is given."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Field → column of the file, where the guess is wrong: data.columns.text=Body."""
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
+    """Format of the files where their names do not tell; needed for standard input that is not JSONL."""
+    skip_bad: bool = False
+    """Put bad rows into rejected.jsonl instead of stopping."""
+
+
+class TrainSection(Section):
+    """How the weights are moved."""
+
+    epochs: float = Field(default=5.0, gt=0)
+    """Passes over the training rows; fractions are allowed."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Stop after so many optimizer steps, whatever `epochs` says."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Highest learning rate; default: a rule of the trunk's width and the method, printed in the plan."""
+    batch_size: int = Field(default=16, ge=1)
+    """Rows (groups) in an optimizer step."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Fill each step with rows up to so many tokens instead of a fixed number of rows."""
+    micro_batch_tokens: int = Field(default=8192, ge=1)
+    """Most tokens in one forward–backward pass; a larger step is split, with the same result."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """adamw: decoupled weight decay; adam and sgd: L2 in the gradient."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Strength of the decay; biases, norms and embeddings have none."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of sgd."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate falls after the warm-up."""
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Layer-wise learning-rate decay: each layer below the top gets this factor less."""
+    clip: float = Field(default=1.0, ge=0)
+    """Largest gradient norm; 0 switches clipping off."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many evaluations without a better score; default: never."""
+    seed: int = Field(default=13, ge=0, lt=2**31)
+    """Order of rows, dropout, new weights, the dev split."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 autocast where the processor has it."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto: a GPU where there is one."""
+    checkpoint_seconds: float = Field(default=120.0, ge=0)
+    """A training state is saved at the first step after so many seconds; 0: after every step."""
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+    """Save after so many steps instead, which does not depend on the clock."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """Training states kept."""
+
+
+class EvaluateSection(Section):
+    """How the model is judged."""
+
+    metric: str | None = None
+    """The score that picks the best weights; default: the task's headline."""
+    per_epoch: float = Field(default=1.0, gt=0)
+    """Evaluations in an epoch."""
+    steps: int | None = Field(default=None, ge=1)
+    """Evaluate after so many steps instead."""
+    batch_tokens: int = Field(default=8192, ge=1)
+    """Tokens in one forward pass of an evaluation or prediction."""
+    baselines: bool = True
+    """Also score the cheap baselines and the model before fine-tuning."""
+    probe_rows: int = Field(default=10_000, ge=1)
+    """Most training rows the frozen-trunk probe learns from."""
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples behind each interval."""
+
+
+class CacheSection(Section):
+    """What is reused for speed; each exact."""
+
+    vocabulary: Literal["auto", "on", "off"] = "auto"
+    """Train on the embedding rows that the data touches (exact vocabulary compaction)."""
+
+
+class OutputSection(Section):
+    """What is written."""
+
+    folder: str | None = None
+    """The finished model's folder; default: runs/<task>-<time>."""
+    overwrite: bool = False
+    """Replace a finished run in the folder that had other arguments or data; without it such a run is refused."""
+    trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = Field(default_factory=list)
+    """Also write losses and scores to these, when installed."""
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    model: ModelSection = ModelSection()
+    task: Named = Named(name="text-classification")
+    method: Named = Named(name="full")
+    data: DataSection = DataSection()
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    cache: CacheSection = CacheSection()
+    output: OutputSection = OutputSection()
+
+
+CLASSIC_RECIPE: dict[str, Any] = {
+    "train": {"learning_rate": 2e-5, "batch_size": 16, "epochs": 5.0},
+    "model": {"max_tokens": 128},
+}
+"""`--recipe classic`: AdamW 2e-5, batch 16, 5 epochs, 128 tokens (Devlin et al. 2019, appendix A.3)."""
+
+
+def parse_setting(setting: str) -> tuple[list[str], Any]:
+    """Split `a.b=value` into its path and its YAML value.
+
+    Raises:
+        ConfigError: there is no `=` or no key.
+
+    Example:
+        >>> parse_setting("train.learning_rate=3e-4")
+        (['train', 'learning_rate'], 0.0003)
+    """
+    key, separator, text = setting.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not separator or not all(path):
+        raise ConfigError(f"--set got {setting!r}, wanted section.key=value", fix="--set train.epochs=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    return path, _number(value)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 3e-4 as a string; a number it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if math.isfinite(number) else value
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested `changes` over `base`; neither is altered.
+
+    Example:
+        >>> merge({"train": {"epochs": 1, "seed": 2}}, {"train": {"epochs": 3}})
+        {'train': {'epochs': 3, 'seed': 2}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def apply_settings(base: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Lay `a.b=value` settings over a nested mapping, the last one winning."""
+    result = dict(base)
+    for setting in settings:
+        path, value = parse_setting(setting)
+        for part in reversed(path):
+            value = {part: value}
+        result = merge(result, value)
+    return result
+
+
+def read_config_file(path: str | Path) -> dict[str, Any]:
+    """Read a YAML (or JSON) configuration file into a nested mapping.
+
+    Raises:
+        ConfigError: it is missing, is no YAML, or is not a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}", fix="check the path") from error
+    if text.count("*") > 100 and text.count("&") > 1:
+        raise ConfigError(f"{path} uses YAML aliases, which are not needed here", fix="write the values out")
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no valid YAML: {error}", fix="mend the line it names") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds a {type(content).__name__}, wanted sections such as train: and data:")
+    return content
+
+
+def check_options(schema: type[Schema], values: Mapping[str, Any], where: str = "") -> Schema:
+    """Validate a mapping with a closed schema; all faults are named at once, with path and nearest known key.
+
+    Args:
+        schema: a pydantic model.
+        values: what the user gave.
+        where: dotted path in front of the keys, such as "task".
+
+    Raises:
+        ConfigError: any key or value does not fit.
+
+    Example:
+        >>> check_options(TrainSection, {"epochs": 3}).epochs
+        3.0
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        faults = [_fault(schema, fault, where) for fault in error.errors()]
+        raise ConfigError("; ".join(faults), fix="correct the configuration or the --set option") from None
+
+
+def _fault(schema: type[BaseModel], fault: Mapping[str, Any], where: str) -> str:
+    location = [str(part) for part in fault["loc"]]
+    path = ".".join([where, *location] if where else location)
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {path}: {nearest(location[-1], _known_keys(schema, location[:-1]))}"
+    return f"{path} is {fault['input']!r}: {fault['msg']}"
+
+
+def _known_keys(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
+    for part in location:
+        annotation = schema.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        schema = annotation
+    return list(schema.model_fields)
+
+
+def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> RunConfig:
+    """Lay mappings and `a.b=value` settings over the defaults, later ones winning.
+
+    Raises:
+        ConfigError: any key or value does not fit.
+
+    Example:
+        >>> resolve_config({"train": {"epochs": 2}}, settings=["method.name=head"]).method.name
+        'head'
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merge(values, layer)
+    return check_options(RunConfig, apply_settings(values, settings))
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The configuration as YAML that `read_config_file` and `resolve_config` turn into the same one."""
+    return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,357 @@
+"""The contracts everything else is written against: Encoded, Batch, Task, Method, StepReport.
+
+A task says what a row is, how it becomes token sequences, what the loss is and how answers are judged. A method says
+which parameters of a model are trained. The engine, the checkpoints and the artefact know these protocols only, never
+the name of a task or a method.
+
+Letters in shapes: T tokens of a packed batch, S sequences in it, D hidden width, C classes, B rows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import Tensor
+
+    from tunesmith.model import Model
+
+Counts = Mapping[str, float]
+"""Additive counts of one row: the counts of a data set are the sum of its rows', so a bootstrap is a resampled sum."""
+
+Outputs = Mapping[str, "Tensor"]
+"""What `Task.forward` computes, by name. `loss`, `decode`, penalties and calibration read it."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One part of one row as token ids; plain integers, no tensors.
+
+    Attributes:
+        sequences: token ids of each sequence: one for most tasks; several for choices, triplets, source and target.
+        target: what the task learns from it (a class id, a tuple of class ids, a number); None when only predicting.
+        row: index of the row it was made from, 0-based.
+        part: 0 for the whole row or its first window, 1, 2 … for further windows of a long row.
+        meta: for decoding only (character offsets and the like).
+        cut_tokens: tokens of the row that no part holds, because the text was longer than the model allows.
+        segment_ids: token types of each sequence (0 first text, 1 second), or () where the trunk has none.
+    """
+
+    sequences: tuple[list[int], ...]
+    target: Any
+    row: int
+    part: int = 0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    cut_tokens: int = 0
+    segment_ids: tuple[list[int], ...] = ()
+
+    @property
+    def length_tokens(self) -> int:
+        """Number of tokens over all sequences."""
+        return sum(len(sequence) for sequence in self.sequences)
+
+
+@dataclass
+class Batch:
+    """Packed sequences: T tokens of S sequences in one row, no padding.
+
+    Attributes:
+        input_ids: (T,) int64 token ids; a negative id is a slot that a prompt method fills.
+        positions: (T,) int64, restarting at 0 with each sequence.
+        segment_ids: (T,) int64 token types.
+        bounds: (S+1,) int32; sequence s stands at bounds[s]:bounds[s+1].
+        items: the parts the sequences belong to, in order; an item with k sequences owns k neighbouring ones.
+        group_sizes: number of neighbouring items of each group.
+    """
+
+    input_ids: Tensor
+    positions: Tensor
+    segment_ids: Tensor
+    bounds: Tensor
+    items: list[Encoded]
+    group_sizes: list[int]
+
+
+Groups = Sequence[Sequence[int]]
+"""Item indices that must stand in one micro-batch, because their loss couples them; [[0], [1], …] by default."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The answers a task can give.
+
+    Attributes:
+        names: class names in id order; () where the answer is a number or a text.
+        counts: how often each name stands in the training rows; same order.
+        kind: a word of the task's own for how they are used ("single", "multi", "number").
+        statistics: facts about number targets, such as their mean.
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...] = ()
+    kind: str = "single"
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What stands on top of the trunk.
+
+    Attributes:
+        kind: which Hugging Face task class is built: "sequence" or "token".
+        names: class names in id order; () for a single number.
+        problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
+        pooling: "standard" (what that class does), "first", "last", "mean" or "max".
+        form: "standard" (that class's own head) or "mlp" (one hidden layer, loads with tunesmith only).
+    """
+
+    kind: Literal["sequence", "token"]
+    names: tuple[str, ...]
+    problem: str | None = None
+    pooling: str = "standard"
+    form: str = "standard"
+
+    @property
+    def classes(self) -> int:
+        """Width of the head; a number has one."""
+        return max(1, len(self.names))
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether Hugging Face's own class computes the same."""
+        return self.pooling == "standard" and self.form == "standard"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of a task's row and how it is found in a user's table.
+
+    Attributes:
+        name: the field of `Task.Row`.
+        role: "text" or "label" (a label may be missing when only predicting).
+        aliases: lower-case column names that mean this field, most telling first.
+        required: whether a row without it is bad.
+    """
+
+    name: str
+    role: Literal["text", "label"]
+    aliases: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Facts about a task or a method that tests and the api read instead of names.
+
+    Attributes:
+        head_only: the method trains nothing in the trunk.
+        mergeable: the method's change can be folded into the trunk's own weights.
+        needs_bias: the method needs biases in the trunk.
+        trunk: the kinds of trunk it works on.
+        learning_rate_factor: multiplies the default learning rate of full tuning.
+        units: what the loss is averaged over ("rows", "tokens").
+        stores: "full" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone.
+    """
+
+    head_only: bool = False
+    mergeable: bool = True
+    needs_bias: bool = False
+    trunk: frozenset[str] = frozenset({"encoder", "decoder"})
+    learning_rate_factor: float = 1.0
+    units: str = "rows"
+    stores: Literal["full", "delta"] = "full"
+
+
+class Baseline(Protocol):
+    """A cheap competitor whose score stands beside the model's.
+
+    Attributes:
+        name: key in metrics.json, such as "majority".
+        title: what people read, such as "majority class".
+    """
+
+    name: str
+    title: str
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Learn from labelled `train` rows and answer each of `rows` with the task's Prediction."""
+        ...
+
+
+class Features(Protocol):
+    """Vectors of the untouched base model for rows, computed when first asked for."""
+
+    def __call__(self, rows: Sequence[Any]) -> Any:
+        """Return (B, D) float32 features of the frozen trunk, a numpy array."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What encoding needs beside the row.
+
+    Attributes:
+        tokenizer: the source tokenizer (Hugging Face fast tokenizer).
+        target_tokenizer: the one of targets; the same object except in some encoder–decoders.
+        labels: the answers.
+        max_tokens: longest sequence in tokens, special tokens included.
+    """
+
+    tokenizer: Any
+    target_tokenizer: Any
+    labels: Labels
+    max_tokens: int
+
+
+class Task(Protocol):
+    """What a row is, how it is learnt and how answers are judged. One file each in `tasks/`.
+
+    An instance holds its validated config as `config`.
+    """
+
+    name: str
+    title: str
+    Row: type[BaseModel]
+    Prediction: type[BaseModel]
+    Config: type[BaseModel]
+    config: Any
+    better: Literal["max", "min"]
+    tags: Tags
+    columns: tuple[Column, ...]
+
+    def headline(self, labels: Labels) -> str:
+        """Name of the score that decides (`accuracy`, `macro_f1`, …)."""
+        ...
+
+    def labels(self, rows: Sequence[Any]) -> Labels:
+        """The answers found in the rows of all splits together; raises DataError when they make no sense."""
+        ...
+
+    def head(self, labels: Labels) -> HeadSpec:
+        """What stands on top of the trunk."""
+        ...
+
+    def encode(self, rows: Sequence[Any], context: Context, first_row: int = 0) -> list[Encoded]:
+        """Rows → parts, in row order; `first_row` is the index of rows[0]. Batched, for the tokenizer's speed."""
+        ...
+
+    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
+        """Masking and the like at training time; rng depends on (seed, epoch, row) only. Identity by default."""
+        ...
+
+    def groups(self, items: Sequence[Encoded]) -> Groups:
+        """Which items belong together; each alone unless the loss couples them."""
+        ...
+
+    def prepare_head(self, model: Model, labels: Labels) -> None:
+        """Set up what the head starts from (such as the bias of a number); called once before step 0."""
+        ...
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """Run trunk and head."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
+        """SUM of the loss over the batch's groups, shape (), and the number of units it stands for."""
+        ...
+
+    def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
+        """One plain answer a part, in the order of `batch.items`; what `join` takes."""
+        ...
+
+    def join(self, parts: Sequence[Any], labels: Labels) -> Any:
+        """The answers of one row's parts → one Prediction."""
+        ...
+
+    def texts(self, row: Any) -> tuple[str, ...]:
+        """The texts of a row, as a person would read them."""
+        ...
+
+    def stratum(self, row: Any, labels: Labels) -> str:
+        """Rows of one stratum are spread evenly over splits."""
+        ...
+
+    def gold(self, row: Any, labels: Labels) -> Any:
+        """The right answer of a row as `tally` takes it."""
+        ...
+
+    def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
+        """Additive counts of one row."""
+        ...
+
+    def score(self, counts: Counts, labels: Labels) -> dict[str, float]:
+        """Summed counts → metrics by name."""
+        ...
+
+    def score_rows(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
+        """Metrics that are no sums of rows (Spearman, AUROC); {} where there are none."""
+        ...
+
+    def per_class(self, counts: Counts, labels: Labels) -> dict[str, dict[str, float]]:
+        """Summed counts → {label: {precision, recall, f1, support}}, averages included; {} for numbers."""
+        ...
+
+    def confusion(
+        self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
+    ) -> list[list[int]] | None:
+        """(C, C) rows = gold, columns = predicted, or None where it has no meaning."""
+        ...
+
+    def baselines(self, labels: Labels) -> list[Baseline]:
+        """Competitors to show beside the model, weakest first."""
+        ...
+
+
+class Method(Protocol):
+    """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""
+
+    name: str
+    title: str
+    Config: type[BaseModel]
+    config: Any
+    tags: Tags
+
+    def apply(self, model: Model) -> None:
+        """Freeze and inject; afterwards `requires_grad` is the truth. Raises MethodError where it cannot work."""
+        ...
+
+    def merge(self, model: Model) -> None:
+        """Fold the change into the trunk's own weights, or raise MethodError."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What the engine yields after each optimizer step.
+
+    Attributes:
+        step: optimizer steps done, from 1.
+        epoch: epochs done, as a fraction.
+        loss: mean loss over the step's units.
+        units: what the loss was averaged over, such as rows.
+        learning_rate: of the top parameter group in this step.
+        gradient_norm: before clipping.
+        tokens: real tokens in the step.
+        seconds: duration of the step.
+        micro_batches: forward–backward passes the step was split into.
+        micro_batch_tokens: most tokens in one pass; halved when memory ran out.
+    """
+
+    step: int
+    epoch: float
+    loss: float
+    units: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+    micro_batches: int
+    micro_batch_tokens: int
+
+
+Penalty = Callable[["Model", Outputs, Batch], "Tensor"]
+"""An addition to the summed loss of a micro-batch: shape (), in the units of the loss."""

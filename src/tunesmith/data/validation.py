@@ -1,0 +1,219 @@
+"""From a chunk of records to instances of the task's row schema, and a word about each that does not fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tunesmith.contracts import Column
+from tunesmith.data.columns import is_needed
+from tunesmith.data.options import ENCODING_FIX, ReadOptions, Record
+from tunesmith.data.rejects import BadRow, shorten
+
+MISSING_FIX = "fill it in, or remove the row"
+_PLAIN_TEXTS = frozenset({str})
+_PLAIN_LABELS = frozenset({str, int, float})
+
+
+class _Unfit(Exception):
+    """A cell that cannot be used: what is wrong and what to do."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.fix = fix
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Checks chunks of one source.
+
+    Attributes:
+        source: name of the source.
+        adapter: of a list of the task's row schema.
+        columns: the task's columns.
+        mapping: field → column.
+        options: whether labels are required.
+    """
+
+    source: str
+    adapter: TypeAdapter[list[BaseModel]]
+    columns: Sequence[Column]
+    mapping: Mapping[str, str]
+    options: ReadOptions
+
+    def check(
+        self, records: Sequence[Record], lines: Sequence[int]
+    ) -> tuple[list[BaseModel], Sequence[int], list[BadRow]]:
+        """Validate a chunk.
+
+        Args:
+            records: rows as they stand in the source.
+            lines: line of each.
+
+        Returns:
+            The accepted rows, the index of the record each was made from, and the bad rows.
+        """
+        bad: dict[int, BadRow] = {}
+        found = [column for column in self.columns if column.name in self.mapping]
+        cells = {column.name: self._clean(column, records, lines, bad) for column in found}
+        kept: Sequence[int] = [i for i in range(len(records)) if i not in bad] if bad else range(len(records))
+        inputs = _inputs(cells, kept, len(records))
+        try:
+            return self.adapter.validate_python(inputs), kept, list(bad.values())
+        except ValidationError as error:
+            refused = self._explain(error)
+        for position, fault in refused.items():
+            bad[kept[position]] = self._bad_row(fault, records[kept[position]], lines[kept[position]])
+        left = [position for position in range(len(kept)) if position not in refused]
+        rows = self.adapter.validate_python([inputs[position] for position in left])
+        return rows, [kept[position] for position in left], list(bad.values())
+
+    def _clean(
+        self, column: Column, records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
+    ) -> list[Any]:
+        """Plain values of one field, None where it is missing; what cannot be used goes into `bad`."""
+        name = self.mapping[column.name]
+        cells = [record.get(name) for record in records]
+        needed = is_needed(column, self.options)
+        if _are_plain(cells, column.role, needed):
+            return cells
+        clean = _text if column.role == "text" else _label
+        for index, cell in enumerate(cells):
+            try:
+                cells[index] = clean(cell)
+                if needed and cells[index] is None:
+                    raise _missing(column, cell)
+            except _Unfit as fault:
+                problem = self._place(column.name) + fault.problem
+                row = BadRow(self.source, lines[index], column.name, shorten(cell), problem, fault.fix)
+                bad.setdefault(index, row)
+        return cells
+
+    def _explain(self, error: ValidationError) -> dict[int, tuple[str | None, str]]:
+        """Position → field and problem, of every row that the schema refused."""
+        messages: dict[int, tuple[str | None, list[str]]] = {}
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            position, *place = fault["loc"]
+            field = str(place[0]) if place else None
+            known_field, said = messages.setdefault(int(position), (field, []))
+            if known_field == field:
+                said.append(fault["msg"].removeprefix("Value error, "))
+        return {
+            position: (field, " or ".join(dict.fromkeys(said)))
+            for position, (field, said) in messages.items()
+        }
+
+    def _bad_row(self, fault: tuple[str | None, str], record: Record, line: int) -> BadRow:
+        field, problem = fault
+        got = record if field is None else record.get(self.mapping.get(field, field))
+        fix = "correct the row" if field is None else "correct the value"
+        problem = self._place(field) + problem[:1].lower() + problem[1:]
+        return BadRow(self.source, line, field, shorten(got), problem, fix)
+
+    def _place(self, field: str | None) -> str:
+        """The column, where the user knows the field by another name."""
+        name = self.mapping.get(field, field) if field is not None else None
+        return "" if name == field else f"(column {shorten(name)}) "
+
+
+def _inputs(cells: Mapping[str, list[Any]], kept: Sequence[int], total: int) -> list[dict[str, Any]]:
+    """Fields of the kept rows; a missing value leaves its field out, so that the schema's default holds."""
+    names = list(cells)
+    columns = list(cells.values())
+    if len(kept) < total:
+        columns = [[column[i] for i in kept] for column in columns]
+    if not names:
+        return [{} for _ in kept]
+    rows = zip(*columns, strict=True)
+    if any(None in column for column in columns):
+        return [{name: v for name, v in zip(names, row, strict=True) if v is not None} for row in rows]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _are_plain(cells: list[Any], role: str, needed: bool) -> bool:
+    """Whether every cell can be used as it stands: the usual case, seen without a step of Python a cell."""
+    kinds = set(map(type, cells))
+    if not needed:
+        kinds.discard(NoneType)
+    if not kinds <= (_PLAIN_TEXTS if role == "text" else _PLAIN_LABELS):
+        return False
+    distinct = cells if kinds == {str} and role == "text" and needed else set(cells)
+    texts = [cell for cell in distinct if type(cell) is str]
+    numbers = [cell for cell in distinct if type(cell) is float] if float in kinds else []
+    return (
+        all(map(str.strip, texts)) and all(map(math.isfinite, numbers)) and not _text_problem("".join(texts))
+    )
+
+
+def _text_problem(text: str) -> tuple[str, str] | None:
+    if "\0" in text:
+        return "holds a NUL character", "remove it"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair, which is no character", "write the whole character"
+    return None
+
+
+def _missing(column: Column, cell: Any) -> _Unfit:
+    what = "the text" if column.role == "text" else "the label"
+    if isinstance(cell, str):
+        return _Unfit(f"{what} holds nothing but white space" if cell else f"{what} is empty", MISSING_FIX)
+    return _Unfit(f"{what} is missing", MISSING_FIX)
+
+
+def _text(cell: Any) -> Any:
+    value = _plain(cell)
+    if isinstance(value, (bool, int, float)):
+        raise _Unfit("is a number, wanted a text", "write it as a text, or name another column as the text")
+    return value
+
+
+def _label(cell: Any) -> Any:
+    """Numbers and texts stay what they are; true and false become words, as CSV would hold them."""
+    value = _plain(cell)
+    if isinstance(value, list):
+        return [_word(inner) for inner in value]
+    return _word(value)
+
+
+def _word(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _Unfit("is no finite number", "write a finite number")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python value; None for a missing one.
+
+    Raises:
+        _Unfit: a text, also inside a list, that no file can hold.
+    """
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, str):
+        return _checked(str(value)) if value.strip() else None
+    if isinstance(value, bytes):
+        raise _Unfit("is no text in UTF-8", ENCODING_FIX)
+    if isinstance(value, (list, tuple)):
+        return [_checked(inner) if isinstance(inner, str) else _plain(inner) for inner in value]
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def _checked(text: str) -> str:
+    problem = _text_problem(text)
+    if problem is not None:
+        raise _Unfit(*problem)
+    return text

@@ -1,0 +1,382 @@
+"""Files and folders that are wholly there or not at all, also after kill -9, power loss or on a full disk.
+
+A folder is written as `tmp-<id>/` beside its final place: every file, fsync of each, a manifest with the
+size and SHA-256 of every file last, then one rename. A folder without a matching manifest is not read.
+Training states and finished models are both written this way.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from tunesmith.errors import TrainingError, UserError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+Content = Callable[[Path], None] | bytes
+"""A file's bytes, or a function that writes the file at the path it is given."""
+
+_TEMPORARY = "tmp-"
+_LOCK_NAME = ".lock"
+_SEAL = "manifest_sha256"
+_NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS}
+_ABANDONED_AFTER_S = 3600.0
+_LOCKED_BYTE = 1 << 30
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "free some space there"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or ask for a larger quota"),
+    errno.EFBIG: ("a file became larger than this process may write", "raise the limit (ulimit -f)"),
+    errno.EIO: ("the disk reports an input/output error", "check the disk, or choose another one with --out"),
+    errno.EROFS: ("the disk is read-only", "choose another place with --out"),
+    errno.EACCES: (
+        "there is no permission to write",
+        "change the permissions, or choose another place with --out",
+    ),
+}
+
+
+class DamagedFolder(UserError):
+    """A folder whose files are not those of its manifest.
+
+    Args:
+        folder: the folder.
+        file: name of the file at fault.
+        what: what is wrong with it, such as "SHA-256 differs".
+    """
+
+    def __init__(self, folder: Path, file: str, what: str) -> None:
+        super().__init__(f"{folder} is damaged ({file}: {what})", fix="use another copy, or make it again")
+        self.folder = folder
+        self.file = file
+        self.what = what
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn what the operating system says about writing `target` into a TrainingError with a remedy.
+
+    Raises:
+        TrainingError: an OSError came, or the safetensors library met one.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason, remedy = _REASONS.get(_error_number(error), (str(error), "see to what it says"))
+        message = f"cannot write {target}: {reason}; what was saved before is intact"
+        raise TrainingError(
+            message, fix=f"{remedy}, then run the same command again: it continues"
+        ) from error
+
+
+def _error_number(error: OSError | SafetensorError) -> int:
+    if isinstance(error, OSError):
+        return error.errno or 0
+    told = re.search(r"\(os error (\d+)\)", str(error))  # the library has no other way of telling
+    return int(told[1]) if told else 0
+
+
+def write_folder(
+    final: Path, files: Mapping[str, Content], *, manifest_name: str, manifest: Mapping[str, Any]
+) -> None:
+    """Write a whole folder or nothing.
+
+    Args:
+        final: the folder; must not exist. Its parents are made.
+        files: plain file names → content.
+        manifest_name: file that is written last and proves that the others are whole.
+        manifest: facts to put into it, JSON values; "files" is added.
+
+    Raises:
+        UserError: `final` exists.
+        TrainingError: the disk is full or bad; nothing of this folder is left then.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "a"
+        >>> write_folder(folder, {"x.txt": b"hi"}, manifest_name="MANIFEST.json", manifest={"step": 3})
+        >>> verify_folder(folder, "MANIFEST.json")["step"]
+        3
+    """
+    if final.exists():
+        raise UserError(f"{final} exists already", fix="remove it or choose another folder")
+    if any(not _plain(name) or name == manifest_name for name in files) or {"files", _SEAL} & set(manifest):
+        raise ValueError(
+            f"wanted plain file names other than {manifest_name}, and no fact named files or {_SEAL}"
+        )
+    with disk_errors(final):
+        make_folder(final.parent)
+        with _temporary_beside(final) as temporary:
+            os.mkdir(temporary)
+            with _held(temporary):
+                listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
+                _write_bytes(temporary / manifest_name, _sealed({**manifest, "files": listed}))
+                _sync(temporary)
+                os.rename(temporary, final)
+                _sync(final.parent)
+
+
+def write_file_atomic(path: Path, data: bytes | str) -> None:
+    """Replace a file by new content (text as UTF-8) in one step; a reader sees the old or the new one.
+
+    Raises:
+        TrainingError: the disk is full or bad; the old file is intact then.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with disk_errors(path):
+        make_folder(path.parent)
+        with _temporary_beside(path) as temporary:
+            _write_bytes(temporary, content)
+            os.replace(temporary, path)
+            _sync(path.parent)
+
+
+def verify_folder(folder: Path, manifest_name: str) -> dict[str, Any]:
+    """Check every file of a folder against its manifest; files that it does not name are not looked at.
+
+    Returns:
+        The manifest: the facts it was written with, and "files": {name: {"sha256", "bytes"}}.
+
+    Raises:
+        DamagedFolder: the first fault found: a file is missing, or its size or SHA-256 differs.
+    """
+    manifest = _read_manifest(folder, manifest_name)
+    listed = manifest["files"]
+    for name, entry in listed.items():
+        if _look(folder, name, os.path.getsize) != entry["bytes"]:
+            raise DamagedFolder(folder, name, f"size differs, wanted {entry['bytes']} bytes")
+    for name, entry in listed.items():
+        if _look(folder, name, _sha256) != entry["sha256"]:
+            raise DamagedFolder(folder, name, "SHA-256 differs")
+    return manifest
+
+
+def clean_temporary(parent: Path) -> list[str]:
+    """Remove what writers that were killed left in `parent`; those still at work keep theirs.
+
+    Returns:
+        The names that were removed.
+    """
+    removed = []
+    for path in sorted(parent.glob(f"{_TEMPORARY}*")):
+        if _abandoned(path):
+            _remove(path)
+            removed.append(path.name)
+    return removed
+
+
+def discard(path: Path) -> None:
+    """Remove a folder or file so that no half of it is ever seen under its name.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    away = path.with_name(_TEMPORARY + uuid.uuid4().hex)
+    os.rename(path, away)
+    _remove(away)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, and have the disk remember them."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        with suppress(FileExistsError):
+            os.mkdir(path)
+        _sync(path.parent)
+
+
+@contextmanager
+def lock_folder(path: Path) -> Iterator[None]:
+    """Keep other processes from writing in a folder until the block or this process ends; made when missing.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    with disk_errors(path):
+        make_folder(path)
+        descriptor = os.open(path / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _try_lock(descriptor):
+            holder = os.pread(descriptor, 20, 0) if hasattr(os, "pread") else os.read(descriptor, 20)
+            who = f"another process (pid {holder.decode(errors='replace').strip() or 'unknown'})"
+            raise UserError(f"{who} is writing in {path}", fix="wait until it ends, or choose another --out")
+        with suppress(OSError):  # the number only makes the message above better
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        _unlock(descriptor)
+        os.close(descriptor)
+
+
+@contextmanager
+def _temporary_beside(final: Path) -> Iterator[Path]:
+    temporary = final.with_name(_TEMPORARY + uuid.uuid4().hex)
+    try:
+        yield temporary
+    except BaseException:  # Ctrl-C too
+        _remove(temporary)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _write_entry(path: Path, content: Content) -> dict[str, Any]:
+    if isinstance(content, bytes):
+        _write_bytes(path, content)
+    else:
+        content(path)
+        os.chmod(
+            path, os.stat(path.parent).st_mode & 0o666
+        )  # libraries that write by renaming leave it at 0600
+        _sync(path)
+    return {"sha256": _sha256(path), "bytes": os.path.getsize(path)}
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk remember a file, or the names in a folder (which Windows does by itself)."""
+    is_folder = path.is_dir()
+    if is_folder and sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not (is_folder and error.errno == errno.EINVAL):  # some network disks cannot do it for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sealed(manifest: Mapping[str, Any]) -> bytes:
+    """The manifest as JSON with a hash of itself, so that a bit flipped in it is seen as well."""
+    content = json.loads(
+        json.dumps(manifest, allow_nan=False)
+    )  # as it will be read: lists for tuples, text keys
+    content[_SEAL] = _seal(content)
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(_look(folder, name, Path.read_bytes))
+        seal = content.pop(_SEAL)
+        if seal != _seal(content):
+            raise DamagedFolder(folder, name, "its own SHA-256 differs: damaged, or edited by hand")
+        if all(
+            _plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()
+        ):
+            return dict(content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise DamagedFolder(folder, name, "is not a manifest in JSON")
+
+
+def _look(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(folder / name)
+    except FileNotFoundError:
+        raise DamagedFolder(folder, name, "missing") from None
+    except OSError as error:
+        raise DamagedFolder(folder, name, f"cannot be read, {error.strerror}") from error
+
+
+def _plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not re.search(r"[/\\:\0]", name)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Show `clean_temporary` of other processes that the writer of this folder lives."""
+    if sys.platform == "win32":  # an open folder could not be renamed there
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _try_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _abandoned(path: Path) -> bool:
+    try:
+        if sys.platform == "win32" or not path.is_dir():
+            return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file; False when another process has it, True where there are no locks."""
+    try:
+        if sys.platform == "win32":
+            os.lseek(
+                descriptor, _LOCKED_BYTE, os.SEEK_SET
+            )  # a locked byte cannot be read, the number in front can
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _NO_LOCKS_HERE
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    """Free the lock also where a forked child still has the file open."""
+    with suppress(OSError):
+        if sys.platform == "win32":
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,214 @@
+"""The only training loop: a generator that yields a report after each optimizer step.
+
+It evaluates, logs and saves nothing; whoever iterates decides that. It has no memory of its own either: the order of
+rows is a function of (seed, epoch), the randomness of a step a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tunesmith.config import TrainSection
+from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Task
+from tunesmith.errors import TrainingError
+from tunesmith.model import Model
+from tunesmith.optimization import schedule_factor, set_learning_rate
+from tunesmith.packing import Schedule, fill, pack
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what.
+
+    Attributes:
+        model: in training mode while a step runs.
+        task: gives forward and loss.
+        labels: passed to the loss.
+        groups: items that belong together; one entry of the plan each.
+        schedule: which groups stand in which step.
+        settings: schedule shape, clipping, precision.
+        precision: torch.bfloat16 for autocast, torch.float32 for none.
+        penalty: added to the loss of each micro-batch, or None.
+    """
+
+    model: Model
+    task: Task
+    labels: Labels
+    groups: Sequence[Sequence[Encoded]]
+    schedule: Schedule
+    settings: TrainSection
+    precision: torch.dtype = torch.float32
+    penalty: Penalty | None = None
+
+
+def steps(
+    job: Job, optimizer: torch.optim.Optimizer, start: int = 0, micro_batch_tokens: int | None = None
+) -> Iterator[StepReport]:
+    """Train from step `start` on, yielding after each optimizer step.
+
+    Args:
+        job: what is trained on what.
+        optimizer: over the model's trainable parameters, its state that of step `start`.
+        start: optimizer steps already done.
+        micro_batch_tokens: most tokens in one forward–backward pass; default: the settings'.
+
+    Raises:
+        TrainingError: the loss is no finite number, or one group alone does not fit into memory.
+    """
+    budget_tokens = micro_batch_tokens or job.settings.micro_batch_tokens
+    parameters = [p for p in job.model.parameters() if p.requires_grad]
+    for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
+        began = time.perf_counter()
+        factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
+        learning_rate = set_learning_rate(optimizer, factor)
+        groups = [_corrupted(job, index, epoch) for index in chosen]
+        lengths = [sum(item.length_tokens for item in group) for group in groups]
+        while True:
+            runs = fill(range(len(groups)), lengths, budget_tokens)
+            try:
+                loss, units = accumulate(job, [[groups[i] for i in run] for run in runs], step)
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                budget_tokens = _halved(error, budget_tokens, lengths, runs)
+        norm = _clip(parameters, job.settings.clip)
+        if not math.isfinite(norm):
+            raise TrainingError(f"the gradient of step {step} is {norm}", fix=_NOT_FINITE_FIX)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        yield StepReport(
+            step=step,
+            epoch=epochs_done,
+            loss=loss / units,
+            units=units,
+            learning_rate=learning_rate,
+            gradient_norm=norm,
+            tokens=sum(lengths),
+            seconds=time.perf_counter() - began,
+            micro_batches=len(runs),
+            micro_batch_tokens=budget_tokens,
+        )
+
+
+def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], step: int) -> tuple[float, float]:
+    """Leave the gradient of the mean loss of a step in the parameters, whatever the split into micro-batches.
+
+    Args:
+        job: what is trained on what.
+        micro_batches: groups of items, split between groups.
+        step: sets the randomness.
+
+    Returns:
+        The summed loss and the units it stands for.
+    """
+    model = job.model
+    model.train()
+    model.zero_grad(set_to_none=True)
+    seed_step(job.settings.seed, step, model.device)
+    sums: list[torch.Tensor] = []
+    units = 0.0
+    for groups in micro_batches:
+        batch = pack(groups, model.device)
+        with autocast(model.device, job.precision):
+            outputs = job.task.forward(model, batch)
+            loss, count = job.task.loss(outputs, batch, job.labels)
+            if job.penalty is not None:
+                loss = loss + job.penalty(model, outputs, batch)
+        loss.backward()
+        sums.append(loss.detach())
+        units += count
+        if not bool(torch.isfinite(sums[-1])):
+            raise TrainingError(_name_bad_rows(job, batch, step), fix=_NOT_FINITE_FIX)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.div_(units)
+    return float(torch.stack(sums).sum()), units
+
+
+_NOT_FINITE_FIX = "look at these rows; lower train.learning_rate, or set train.precision=fp32"
+
+
+def seed_step(seed: int, step: int, device: torch.device) -> None:
+    """Set torch's generators to a state that depends on (seed, step) only."""
+    digest = hashlib.blake2b(f"{seed}/{step}".encode(), digest_size=8).digest()
+    number = int.from_bytes(digest, "little") >> 1
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+
+
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: torch.dtype) -> Iterator[None]:
+    """bf16 autocast, or nothing for fp32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        yield
+
+
+def choose_precision(wished: str, device: torch.device) -> torch.dtype:
+    """bf16 where it was asked for, or where it was left open and the processor computes in it."""
+    if wished != "auto":
+        return torch.bfloat16 if wished == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu":
+        flags = getattr(torch.cpu, "get_capabilities", dict)()
+        return torch.bfloat16 if flags.get("avx512_bf16") or flags.get("amx_bf16") else torch.float32
+    return torch.float32
+
+
+def choose_device(wished: str) -> torch.device:
+    """The device that was asked for, or the best there is."""
+    if wished != "auto":
+        return torch.device(wished)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("cpu")
+
+
+def _corrupted(job: Job, index: int, epoch: int) -> list[Encoded]:
+    seed = job.settings.seed
+    return [
+        job.task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}"))
+        for item in job.groups[index]
+    ]
+
+
+def _clip(parameters: Sequence[nn.Parameter], limit: float) -> float:
+    return float(nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else math.inf))
+
+
+def _halved(error: Exception, budget_tokens: int, lengths: Sequence[int], runs: Sequence[Sequence[int]]) -> int:
+    """The next smaller budget after running out of memory; any other error goes on."""
+    message = str(error).lower()
+    if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in message:
+        raise error
+    if all(len(run) == 1 for run in runs):
+        raise TrainingError(
+            f"one group of {max(lengths)} tokens alone does not fit into memory",
+            fix="set model.max_tokens lower, choose a smaller model or method head",
+        ) from error
+    largest = max(sum(lengths[i] for i in run) for run in runs if len(run) > 1)
+    return max(1, min(budget_tokens, largest) // 2)
+
+
+def _name_bad_rows(job: Job, batch: Batch, step: int) -> str:
+    """Say which rows alone give a loss that is no finite number."""
+    bad: list[int] = []
+    with torch.no_grad():
+        for item in batch.items:
+            alone = pack([[item]], job.model.device)
+            with contextlib.suppress(Exception):
+                loss, _ = job.task.loss(job.task.forward(job.model, alone), alone, job.labels)
+                if not bool(torch.isfinite(loss)):
+                    bad.append(item.row)
+    rows = sorted(set(bad)) or sorted({item.row for item in batch.items})
+    shown = ", ".join(str(row + 1) for row in rows[:20])
+    return f"the loss of step {step} is no finite number; training rows (counted from 1): {shown}"

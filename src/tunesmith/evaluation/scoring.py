@@ -1,0 +1,155 @@
+"""Judge predictions through the Task protocol: every score with its interval, ready for metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tunesmith.contracts import Counts, Labels, Task
+from tunesmith.errors import DataError
+from tunesmith.evaluation import intervals
+from tunesmith.evaluation.intervals import Interval
+from tunesmith.metrics import sum_counts
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one system scored on one labelled data set.
+
+    Attributes:
+        headline: name of the score that decides.
+        scores: every score with its interval; scores made of sums first, then those that are not.
+        per_class: label → precision, recall, f1, support, averages last; {} where there are no classes.
+        confusion: (C, C) rows = right answer, columns = predicted; None where it has no meaning.
+        names: (C,) the classes in the order of `confusion`.
+        row_counts: additive counts of each row, for paired comparison.
+        predictions: the answers.
+        golds: the right answers.
+        n: rows.
+    """
+
+    headline: str
+    scores: Mapping[str, Interval]
+    per_class: Mapping[str, Mapping[str, float]]
+    confusion: list[list[int]] | None
+    names: tuple[str, ...]
+    row_counts: Sequence[Counts]
+    predictions: Sequence[Any]
+    golds: Sequence[Any]
+    n: int
+
+    @property
+    def value(self) -> float:
+        """The headline score."""
+        return self.scores[self.headline].value
+
+
+def score_predictions(
+    task: Task,
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+    labels: Labels,
+    *,
+    resamples: int = 1000,
+    seed: int = 13,
+) -> Evaluation:
+    """Judge answers.
+
+    Args:
+        task: says what is right.
+        predictions: (B,) the task's Predictions.
+        golds: (B,) what `task.gold` returned, in the same order.
+        labels: the answers that can be given.
+        resamples: bootstrap resamples behind each interval.
+        seed: decides what is drawn.
+
+    Raises:
+        DataError: there is no row, or the two lists differ in length.
+    """
+    if len(predictions) != len(golds):
+        message = f"{len(predictions)} predictions and {len(golds)} right answers, wanted as many of each"
+        raise DataError(message, fix="predict every row of the labelled file")
+    row_counts = [task.tally(p, gold, labels) for p, gold in zip(predictions, golds, strict=True)]
+    scores = intervals.bootstrap_intervals(row_counts, _score(task, labels), resamples=resamples, seed=seed)
+    if task.score_rows(predictions, golds, labels):
+        by_rows = _score_rows(task, labels)
+        scores |= intervals.bootstrap_rows(predictions, golds, by_rows, resamples=resamples, seed=seed)
+    return Evaluation(
+        headline=task.headline(labels),
+        scores=scores,
+        per_class=task.per_class(sum_counts(row_counts), labels),
+        confusion=task.confusion(predictions, golds, labels),
+        names=labels.names,
+        row_counts=row_counts,
+        predictions=predictions,
+        golds=golds,
+        n=len(golds),
+    )
+
+
+def difference(
+    before: Evaluation,
+    after: Evaluation,
+    task: Task,
+    labels: Labels,
+    *,
+    resamples: int = 1000,
+    seed: int = 13,
+) -> Interval:
+    """Return after - before of the headline score, paired: both systems on the same drawn rows.
+
+    Raises:
+        DataError: the two were not judged on the same rows.
+    """
+    if list(before.golds) != list(after.golds):
+        message = f"the two evaluations ({before.n} and {after.n} rows) are not of the same right answers"
+        raise DataError(message, fix="score both systems on the same file")
+    name = after.headline
+    if task.score_rows(after.predictions, after.golds, labels).get(name) is None:
+        gains = intervals.paired_difference(
+            before.row_counts, after.row_counts, _score(task, labels, name), resamples=resamples, seed=seed
+        )
+    else:
+        pair, by_rows = (before.predictions, after.predictions), _score_rows(task, labels)
+        gains = intervals.paired_difference_rows(pair, after.golds, by_rows, resamples=resamples, seed=seed)
+    return gains[name]
+
+
+def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds: float) -> dict[str, Any]:
+    """Lay out an evaluation and its competitors as metrics.json has it.
+
+    Args:
+        evaluation: of the model.
+        baselines: name → evaluation of each competitor on the same rows.
+        seconds: how long judging took, predictions included.
+
+    Returns:
+        `headline`, `scores` {name: {value, low, high, n}}, `baselines` {name: scores}, `per_class`,
+        `confusion` {labels, matrix} or None, `seconds`.
+    """
+    table = evaluation.confusion
+    return {
+        "headline": evaluation.headline,
+        "scores": _plain(evaluation.scores),
+        "baselines": {name: _plain(baseline.scores) for name, baseline in baselines.items()},
+        "per_class": {label: dict(row) for label, row in evaluation.per_class.items()},
+        "confusion": None if table is None else {"labels": list(evaluation.names), "matrix": table},
+        "seconds": seconds,
+    }
+
+
+def _plain(scores: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: asdict(interval) for name, interval in scores.items()}
+
+
+def _score(task: Task, labels: Labels, only: str | None = None) -> Callable[[Counts], dict[str, float]]:
+    def score(counts: Counts) -> dict[str, float]:
+        scores = task.score(counts, labels)
+        return scores if only is None else {only: scores[only]}
+
+    return score
+
+
+def _score_rows(task: Task, labels: Labels) -> Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]:
+    return lambda predictions, golds: task.score_rows(predictions, golds, labels)

@@ -1,0 +1,74 @@
+"""What a run tells whoever watches it: `fitting.run` yields these, together with `contracts.StepReport`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know but that stops nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, printed before it is.
+
+    Attributes:
+        facts: title → value, in the order people read them.
+        command: the full equivalent command.
+        total_steps: optimizer steps of the whole run.
+        start_step: steps already done by an earlier, interrupted run.
+    """
+
+    facts: Mapping[str, str]
+    command: str
+    total_steps: int
+    start_step: int
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A look at the development rows in the middle of training.
+
+    Attributes:
+        step: optimizer steps done.
+        scores: every score by name; "loss" too.
+        headline: the score that picks the best weights.
+        is_best: whether this was the best so far.
+    """
+
+    step: int
+    scores: Mapping[str, float]
+    headline: str
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A training state stands on disk."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The model's folder is complete.
+
+    Attributes:
+        folder: where it is.
+        metrics: what metrics.json holds.
+        seconds: of this process, from the first read to the last write.
+        already_complete: nothing was done, an earlier run had finished.
+    """
+
+    folder: Path
+    metrics: Mapping[str, Any]
+    seconds: float
+    already_complete: bool = False

@@ -1,0 +1,296 @@
+"""A whole fine-tuning run as a generator of events: plan, steps, evaluations, saves, the finished folder.
+
+Nothing here calls back; the command line prints what comes, Python users ignore it or draw their own curves.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+import transformers
+from torch import Tensor
+
+import tunesmith
+from tunesmith import artifact, checkpoint, data, durable, engine, inference, judging, vocabulary
+from tunesmith.checkpoint import Identity, TrainingState
+from tunesmith.config import RunConfig, to_yaml
+from tunesmith.contracts import StepReport
+from tunesmith.errors import CheckpointError, Interrupted
+from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
+from tunesmith.interrupts import StopRequest, stop_requests
+from tunesmith.metrics import SMALLER_IS_BETTER
+from tunesmith.model_card import render_card
+from tunesmith.optimization import build_optimizer
+from tunesmith.planning import describe_plan
+from tunesmith.preparation import Setup, default_folder, evaluation_interval, make_parts, prepare, read_splits
+
+Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
+CHECKPOINTS = "checkpoints"
+CURVES = "metrics.jsonl"
+
+
+def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event]:
+    """Fine-tune, evaluate and write the finished folder; the same call again continues or finds it complete.
+
+    Args:
+        config: everything the run depends on.
+        train: a source in place of data.train.
+        dev: a source in place of data.dev.
+
+    Raises:
+        TunesmithError: see `errors`; the training state saved last stays good.
+        Interrupted: Ctrl-C or SIGTERM came; the state was saved.
+    """
+    began = time.perf_counter()
+    task, method = make_parts(config)
+    splits = read_splits(config, task, train, dev)
+    folder = default_folder(config)
+    with durable.lock_folder(folder):
+        if artifact.is_complete(folder):
+            finished = _already_complete(folder, config, splits.fingerprints)
+            if finished is not None:
+                yield finished
+                return
+        _write_rejects(folder, splits.read)
+        setup = prepare(config, splits, task, method)
+        training = _Training(setup, folder)
+        yield from (Notice(text) for text in [*setup.notices, *training.notices])
+        yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step)
+        yield from training.steps()
+        metrics = training.finish(began)
+        yield Finished(folder, metrics, time.perf_counter() - began)
+
+
+class _Training:
+    """The state of a run between its events."""
+
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        self.setup = setup
+        self.folder = folder
+        self.trainable = {n: p for n, p in setup.model.named_parameters() if p.requires_grad}
+        self.names: dict[Tensor, str] = {p: n for n, p in self.trainable.items()}
+        self.optimizer = build_optimizer(setup.model, setup.config.train, setup.learning_rate.value)
+        self.identity = make_identity(setup, self.trainable)
+        self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
+        self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
+        durable.clean_temporary(folder)
+        loaded, self.notices = checkpoint.newest(folder / CHECKPOINTS)
+        self.state = TrainingState(0, {}, {}, None, None, 0, 0, setup.config.train.micro_batch_tokens, [])
+        if loaded is not None and self._may_continue(loaded.identity):
+            self._restore(loaded.state)
+            self.notices.append(f"continuing at step {loaded.state.step:,} of {setup.schedule.total_steps:,}")
+        durable.make_folder(folder)
+        checkpoint.trim_metrics(folder / CURVES, self.state.step)
+
+    def _may_continue(self, saved: Identity) -> bool:
+        """Whether the saved state is of this very run; another one's is refused, or cleared if that was asked."""
+        try:
+            checkpoint.check_identity(saved, self.identity)
+        except CheckpointError:
+            if not self.setup.config.output.overwrite:
+                raise
+            _clear(self.folder)
+            return False
+        return True
+
+    def _restore(self, state: TrainingState) -> None:
+        with torch.no_grad():
+            for name, tensor in state.trainable.items():
+                self.trainable[name].copy_(tensor)
+        checkpoint.restore_optimizer(self.optimizer, state.optimizer, self.names)
+        self.state = state
+
+    @property
+    def has_stopped_early(self) -> bool:
+        """Whether patience ran out."""
+        patience = self.setup.config.train.patience
+        return patience is not None and self.state.evaluations_without_gain >= patience
+
+    def steps(self) -> Iterator[Event]:
+        """Train to the end, or until patience or the user ends it."""
+        setup, total = self.setup, self.setup.schedule.total_steps
+        every = evaluation_interval(setup)
+        job = engine.Job(
+            setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
+        )
+        saved_at = time.monotonic()
+        with stop_requests() as stop, (self.folder / CURVES).open("a", encoding="utf-8") as curves:
+            if self.has_stopped_early:
+                return
+            for report in engine.steps(job, self.optimizer, self.state.step, self.state.micro_batch_tokens):
+                self._count(report)
+                _append(curves, asdict(report))
+                yield report
+                if report.step % every == 0 or report.step == total:
+                    evaluated = self._evaluate()
+                    _append(curves, {"step": report.step, "dev": dict(evaluated.scores)})
+                    yield evaluated
+                is_last = report.step == total or self.has_stopped_early or stop.is_set
+                if is_last or self._save_is_due(saved_at):
+                    curves.flush()
+                    yield self._save()
+                    saved_at = time.monotonic()
+                self._stop_if_asked(stop)
+                if self.has_stopped_early:
+                    return
+
+    def _count(self, report: StepReport) -> None:
+        splits = self.state.out_of_memory_splits
+        if report.micro_batch_tokens != self.state.micro_batch_tokens:
+            splits = [*splits, [report.step, report.micro_batch_tokens]]
+        self.state = replace(
+            self.state,
+            step=report.step,
+            micro_batch_tokens=report.micro_batch_tokens,
+            out_of_memory_splits=splits,
+        )
+
+    def _evaluate(self) -> Evaluated:
+        setup = self.setup
+        answers = inference.predict_items(
+            setup.model, setup.task, setup.dev_items, setup.labels, setup.config.evaluate.batch_tokens, setup.precision
+        )
+        scores = judging.quick_scores(setup.task, answers.predictions, self.golds, setup.labels)
+        value = judging.pick(scores, self.headline)
+        best = self.state.best_score
+        is_best = best is None or (value < best if self.headline in SMALLER_IS_BETTER else value > best)
+        if is_best:
+            weights = {name: parameter.detach().cpu().clone() for name, parameter in self.trainable.items()}
+            self.state = replace(
+                self.state, best=weights, best_score=value, best_step=self.state.step, evaluations_without_gain=0
+            )
+        else:
+            self.state = replace(self.state, evaluations_without_gain=self.state.evaluations_without_gain + 1)
+        if answers.loss is not None:
+            scores["loss"] = answers.loss
+        return Evaluated(self.state.step, scores, self.headline, is_best)
+
+    def _save_is_due(self, saved_at: float) -> bool:
+        section = self.setup.config.train
+        if section.checkpoint_steps is not None:
+            return self.state.step % section.checkpoint_steps == 0
+        return time.monotonic() - saved_at >= section.checkpoint_seconds
+
+    def _save(self) -> Saved:
+        state = replace(
+            self.state,
+            trainable={name: parameter.detach() for name, parameter in self.trainable.items()},
+            optimizer=checkpoint.flatten_optimizer(self.optimizer, self.names),
+        )
+        keep = self.setup.config.train.keep_checkpoints
+        return Saved(state.step, checkpoint.save(self.folder / CHECKPOINTS, state, self.identity, keep))
+
+    def _stop_if_asked(self, stop: StopRequest) -> None:
+        if stop.is_set:
+            raise Interrupted(
+                f"stopped after step {self.state.step:,}; the training state is saved in {self.folder}",
+                fix="give the same command again to continue",
+            )
+
+    def finish(self, began: float) -> Mapping[str, Any]:
+        """Put the best weights back, judge them, and write the finished folder."""
+        setup = self.setup
+        with torch.no_grad():
+            for name, tensor in (self.state.best or {}).items():
+                self.trainable[name].copy_(tensor)
+        if setup.compaction is not None:
+            vocabulary.expand(setup.model, setup.compaction)
+        metrics = {
+            **judging.judge(setup, self.golds),
+            "best_step": self.state.best_step,
+            "steps": self.state.step,
+            "seconds": time.perf_counter() - began,
+        }
+        facts = make_facts(setup, self.identity)
+        texts = {
+            "metrics.json": json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+            "config.yaml": to_yaml(setup.config),
+            "README.md": render_card(facts, metrics, setup.labels),
+        }
+        artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts)
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+        return metrics
+
+
+def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
+    """What must be the same when the run is continued."""
+    return Identity(
+        config=json.loads(setup.config.model_dump_json()),
+        data_fingerprints=dict(setup.splits.fingerprints),
+        base_model_sha256=setup.base.sha256,
+        versions={**versions(), "torch_threads": str(torch.get_num_threads())},
+        trainable_sha256=checkpoint.hash_names(trainable),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    return {
+        "tunesmith": tunesmith.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "safetensors": safetensors.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
+    """What tunesmith.json says about a finished run."""
+    config = identity.config
+    return {
+        "task": config["task"],
+        "method": config["method"],
+        "stores": setup.method.tags.stores,
+        "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
+        "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},
+        "data": {
+            "fingerprints": dict(setup.splits.fingerprints),
+            "train_rows": len(setup.splits.train),
+            "dev_rows": len(setup.splits.dev),
+            "sources": {name: read.source for name, read in setup.splits.read.items()},
+        },
+        "seed": setup.config.train.seed,
+        "config": config,
+        "versions": identity.versions,
+    }
+
+
+def _already_complete(folder: Path, config: RunConfig, fingerprints: Mapping[str, str]) -> Finished | None:
+    """An earlier run of the same command; another one's folder is refused, or cleared if that was asked."""
+    found = artifact.read_artifact(folder)
+    wanted = (found.facts["config"], found.facts["data"]["fingerprints"])
+    given = (json.loads(config.model_dump_json()), dict(fingerprints))
+    saved, now = (Identity(settings, prints, "", {}, "") for settings, prints in (wanted, given))
+    try:
+        checkpoint.check_identity(saved, now)
+    except CheckpointError as error:
+        if config.output.overwrite:
+            _clear(folder)
+            return None
+        raise CheckpointError(f"{folder} holds a finished run: {error.message}", fix=error.fix) from None
+    return Finished(folder, found.metrics, 0.0, already_complete=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run wrote for continuing; its model goes when the new one is there."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / CURVES).unlink(missing_ok=True)
+
+
+def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:
+    rejected = [row for rows in read.values() for row in rows.rejected]
+    if rejected:
+        data.write_rejected(folder / "rejected.jsonl", rejected)
+
+
+def _append(curves: Any, entry: Mapping[str, Any]) -> None:
+    curves.write(json.dumps(entry, ensure_ascii=False) + "\n")

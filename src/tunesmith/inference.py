@@ -1,0 +1,130 @@
+"""Answers for rows: length-sorted batches by token budget, input order kept, logits never hoarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tunesmith.attention import make_segments, spread
+from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task
+from tunesmith.model import Model
+from tunesmith.packing import pack, sorted_runs
+
+BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions of rows in their order, and the mean loss where targets were known."""
+
+    predictions: list[Any]
+    loss: float | None
+
+
+def predict_rows(
+    model: Model,
+    task: Task,
+    rows: Sequence[Any],
+    labels: Labels,
+    batch_tokens: int = BATCH_TOKENS,
+    precision: torch.dtype = torch.float32,
+) -> list[Any]:
+    """Answer rows, labelled or not; labels are not looked at.
+
+    Args:
+        model: trunk and head.
+        task: the model's task.
+        rows: instances of the task's Row.
+        labels: the answers.
+        batch_tokens: tokens in one forward pass.
+        precision: torch.float32, or torch.bfloat16 for autocast.
+
+    Returns:
+        One of the task's Predictions a row, in order.
+    """
+    bare = [row.model_copy(update={column.name: None}) for column in task.columns if column.role == "label" for row in rows]
+    items = task.encode(bare, make_context(model, labels))
+    return predict_items(model, task, items, labels, batch_tokens, precision).predictions
+
+
+def make_context(model: Model, labels: Labels) -> Context:
+    """What the task's `encode` needs of a model."""
+    return Context(model.tokenizer, model.tokenizer, labels, model.max_tokens)
+
+
+def predict_items(
+    model: Model,
+    task: Task,
+    items: Sequence[Encoded],
+    labels: Labels,
+    batch_tokens: int = BATCH_TOKENS,
+    precision: torch.dtype = torch.float32,
+) -> Answers:
+    """Answer encoded rows; items of one row stand together, rows in order.
+
+    Returns:
+        One Prediction a row, and the mean loss when every item has a target.
+    """
+    parts: list[Any] = [None] * len(items)
+    has_targets = all(item.target is not None for item in items)
+    total, units = 0.0, 0.0
+    for places, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
+        for place, part in zip(places, task.decode(outputs, batch, labels), strict=True):
+            parts[place] = part
+        if has_targets:
+            loss, count = task.loss(outputs, batch, labels)
+            total, units = total + float(loss), units + count
+    return Answers(_join(task, items, parts, labels), total / units if units else None)
+
+
+def forward_items(
+    model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
+) -> Iterator[tuple[list[int], Outputs, Batch]]:
+    """Run items in length-sorted batches; yields their places in `items`, the outputs and the batch."""
+    was_training = model.training
+    model.eval()
+    groups = task.groups(items)
+    lengths = [sum(items[place].length_tokens for place in group) for group in groups]
+    try:
+        for run in sorted_runs(lengths, batch_tokens):
+            places = [place for index in run for place in groups[index]]
+            batch = pack([[items[place] for place in groups[index]] for index in run], model.device)
+            autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)
+            with torch.inference_mode(), autocast:
+                outputs = task.forward(model, batch)
+            yield places, outputs, batch
+    finally:
+        model.train(was_training)
+
+
+def _join(task: Task, items: Sequence[Encoded], parts: Sequence[Any], labels: Labels) -> list[Any]:
+    predictions: list[Any] = []
+    start = 0
+    for place in range(1, len(items) + 1):
+        if place == len(items) or items[place].row != items[start].row:
+            predictions.append(task.join(parts[start:place], labels))
+            start = place
+    return predictions
+
+
+def mean_features(
+    model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
+) -> NDArray[np.float32]:
+    """The mean hidden state of each item's tokens: (B, D) float32, what a probe of a frozen trunk learns from."""
+    found = np.empty((len(items), model.width), dtype=np.float32)
+    was_training = model.training
+    model.eval()
+    for run in sorted_runs([item.length_tokens for item in items], batch_tokens):
+        batch = pack([[items[place]] for place in run], model.device)
+        autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)
+        with torch.inference_mode(), autocast:
+            hidden = model.trunk(batch).float()  # (T, D)
+        rows = spread(hidden, make_segments(batch.bounds, hidden.device)).sum(dim=1)  # (S, D)
+        found[run] = (rows / batch.bounds.diff().to(rows.device)[:, None]).cpu().numpy()
+    model.train(was_training)
+    return found

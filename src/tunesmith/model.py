@@ -1,0 +1,401 @@
+"""Trunk + head + tokenizer behind one face: packed hidden states in, logits out.
+
+The head is Hugging Face's own task class. The trunk runs packed; then the class is called with its trunk answering the
+hidden states that this head reads, so what is trained is exactly what `from_pretrained` loads later. Trunks that do not
+go through the attention interface (DeBERTa-v2, T5 …) run padded and bucketed by length in here; tasks never see which.
+
+Letters in shapes: T tokens, S sequences, L longest sequence, D hidden width, C classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+
+from tunesmith.attention import Segments, make_segments, packed_attention, spread
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.contracts import Batch, Encoded, HeadSpec
+from tunesmith.errors import ModelError
+from tunesmith.packing import pack, sorted_runs
+
+PACKED = "tunesmith_packed"
+DEFAULT_MAX_TOKENS = 512
+DROPOUT_KEYS = (
+    "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout classifier_dropout_prob dropout "
+    "attention_dropout activation_dropout seq_classif_dropout embedding_dropout mlp_dropout hidden_dropout "
+    "resid_pdrop embd_pdrop attn_pdrop summary_first_dropout qa_dropout"
+).split()
+
+transformers.AttentionInterface.register(PACKED, packed_attention)
+transformers.AttentionMaskInterface.register(PACKED, lambda *arguments, **options: None)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What a user may change about a base model.
+
+    Attributes:
+        seed: of newly made weights.
+        max_tokens: longest sequence, or None for what the model allows (at most 512).
+        dropout: sets every dropout, or None to leave them as they are.
+    """
+
+    seed: int = 13
+    max_tokens: int | None = None
+    dropout: float | None = None
+
+
+class Model(nn.Module):
+    """A trunk with a head and its tokenizer.
+
+    Attributes:
+        hf: the Hugging Face task model; its parameters are the model's.
+        tokenizer: a Hugging Face fast tokenizer.
+        head_spec: what stands on the trunk.
+        max_tokens: longest sequence in tokens.
+        packed: whether the trunk runs packed (True) or padded.
+        compact_ids: (V,) int64 map of token ids to rows of a compacted embedding, or None.
+    """
+
+    def __init__(self, hf: Any, tokenizer: Any, head_spec: HeadSpec, max_tokens: int | None = None) -> None:
+        super().__init__()
+        self.hf = hf
+        self.tokenizer = tokenizer
+        self.head_spec = head_spec
+        self.packed = False
+        self.compact_ids: Tensor | None = None
+        self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
+        self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
+        self.position_offset = _position_offset(hf.base_model)
+        self.max_tokens = _longest(hf.config, tokenizer, self.position_offset, max_tokens)
+
+    @property
+    def width(self) -> int:
+        """D, the hidden width of the trunk."""
+        return int(self.hf.config.get_text_config().hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def trunk_kind(self) -> str:
+        """"decoder" where attention is causal, "encoder" elsewhere."""
+        modules = (module for layer in self.layers()[:1] for module in layer.modules())
+        return "decoder" if any(getattr(module, "is_causal", False) for module in modules) else "encoder"
+
+    def layers(self) -> list[nn.Module]:
+        """The trunk's layers from bottom to top; [] where layers share their weights (ALBERT)."""
+        count = getattr(self.hf.config.get_text_config(), "num_hidden_layers", None)
+        for module in self.hf.base_model.modules():
+            if isinstance(module, nn.ModuleList) and len(module) == count and _distinct(module):
+                return list(module)
+        return []
+
+    def depths(self) -> dict[str, int]:
+        """Depth of each parameter by name: 0 embeddings, 1 … n the layers, n + 1 what stands above them."""
+        layers = self.layers()
+        inside = {id(p): depth for depth, layer in enumerate(layers, start=1) for p in layer.parameters()}
+        embeddings = {id(p) for p in self.embedding_parameters()}
+        names = dict(self.named_parameters())
+        return {n: 0 if id(p) in embeddings else inside.get(id(p), len(layers) + 1) for n, p in names.items()}
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """Parameters in front of the first layer: token, position and type embeddings and their norm."""
+        layer_ids = {id(p) for layer in self.layers() for p in layer.parameters()}
+        front = [
+            module
+            for name, module in self.hf.base_model.named_children()
+            if "embed" in name or name in {"wte", "wpe"}
+        ]
+        return [p for module in front for p in module.parameters() if id(p) not in layer_ids]
+
+    def trunk(self, batch: Batch) -> Tensor:
+        """Hidden states of every token: (T, D)."""
+        ids = batch.input_ids if self.compact_ids is None else self.compact_ids[batch.input_ids]
+        if not self.packed:
+            return self._trunk_padded(batch, ids)
+        segments = make_segments(batch.bounds, ids.device)
+        return self._trunk_packed(batch, ids, segments)
+
+    def _trunk_packed(self, batch: Batch, ids: Tensor, segments: Segments) -> Tensor:
+        options: dict[str, Any] = {"position_ids": batch.positions[None] + self.position_offset}
+        options |= self._optional(token_type_ids=batch.segment_ids[None], use_cache=False)
+        hidden: Tensor = self.hf.base_model(input_ids=ids[None], segments=segments, **options).last_hidden_state
+        return hidden[0]  # (T, D)
+
+    def _trunk_padded(self, batch: Batch, ids: Tensor) -> Tensor:
+        lengths = batch.bounds.diff().tolist()
+        pieces = list(torch.split(ids, lengths))
+        types = list(torch.split(batch.segment_ids, lengths))
+        hidden: list[Tensor | None] = [None] * len(pieces)
+        for run in _buckets(lengths):
+            padded = nn.utils.rnn.pad_sequence([pieces[i] for i in run], True, self._pad_id())  # (S, L)
+            mask = nn.utils.rnn.pad_sequence([torch.ones_like(pieces[i]) for i in run], True, 0)
+            kinds = nn.utils.rnn.pad_sequence([types[i] for i in run], True, 0)
+            options = self._optional(token_type_ids=kinds, use_cache=False)
+            output = self.hf.base_model(input_ids=padded, attention_mask=mask, **options).last_hidden_state
+            for place, index in enumerate(run):
+                hidden[index] = output[place, : lengths[index]]
+        return torch.cat([piece for piece in hidden if piece is not None])  # (T, D)
+
+    def _optional(self, **options: Any) -> dict[str, Any]:
+        if getattr(self.hf.config, "type_vocab_size", 0) < 2:
+            options.pop("token_type_ids", None)
+        return {name: value for name, value in options.items() if name in self._accepts}
+
+    def _pad_id(self) -> int:
+        pad = self.hf.config.get_text_config().pad_token_id or 0
+        return pad if self.compact_ids is None else int(self.compact_ids[pad])
+
+    def pool(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """One vector a sequence, by the head's pooling: (T, D) → (S, D)."""
+        pooling = self.head_spec.pooling
+        if pooling == "standard":
+            pooling = _standard_pooling(self.hf.config, self.trunk_kind)
+        bounds = batch.bounds.long().to(hidden.device)
+        if pooling == "first":
+            return hidden[bounds[:-1]]
+        if pooling == "last":
+            return hidden[bounds[1:] - 1]
+        segments = make_segments(batch.bounds, hidden.device)
+        rows = spread(hidden, segments)  # (S, L, D)
+        if pooling == "max":
+            return rows.masked_fill(~segments.valid[..., None], float("-inf")).amax(dim=1)
+        return (rows.float().sum(dim=1) / bounds.diff()[:, None]).to(hidden.dtype)
+
+    def sequence_logits(self, vectors: Tensor) -> Tensor:
+        """The head on one vector a sequence: (S, D) → (S, C)."""
+        if self.mlp is not None:
+            return torch.as_tensor(self.mlp(vectors))
+        pad = self.hf.config.get_text_config().pad_token_id
+        token = 0 if pad != 0 else 1  # decoders look for the last token that is no padding
+        ids = torch.full((vectors.shape[0], 1), token, dtype=torch.int64, device=vectors.device)
+        with self._trunk_answers(vectors[:, None, :]):
+            return torch.as_tensor(self.hf(input_ids=ids).logits)
+
+    @contextlib.contextmanager
+    def _trunk_answers(self, hidden: Tensor) -> Iterator[None]:
+        """While open, calling the trunk returns `hidden` (S, L', D) instead of running it."""
+        base = self.hf.base_model
+        answer = BaseModelOutputWithPoolingAndCrossAttentions(
+            last_hidden_state=hidden, pooler_output=_pooler_output(base, hidden)
+        )
+        vars(base)["forward"] = lambda *arguments, **options: answer
+        try:
+            yield
+        finally:
+            del vars(base)["forward"]
+
+    def set_head_bias(self, value: float) -> None:
+        """Start every output of the head from `value`, where its last layer has a bias."""
+        outside = self.mlp if self.mlp is not None else self.hf
+        last = [m for m in outside.modules() if isinstance(m, nn.Linear) and m.out_features == self.head_spec.classes]
+        if last and last[-1].bias is not None:
+            nn.init.constant_(last[-1].bias, value)
+
+    def train(self, mode: bool = True) -> Model:
+        """Training mode, except in frozen parts: those compute as they will later, without dropout."""
+        super().train(mode)
+        if mode:
+            _quiet_frozen(self)
+        return self
+
+    def set_packed(self, packed: bool) -> None:
+        """Switch between the packed and the padded trunk."""
+        self.hf.set_attn_implementation(PACKED if packed else self._plain_attention())
+        self.packed = packed
+
+    def _plain_attention(self) -> str:
+        return "sdpa" if getattr(self.hf, "_supports_sdpa", False) else "eager"
+
+
+def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | None = None) -> Model:
+    """Build a model on a checked folder; new weights depend on the seed alone.
+
+    Args:
+        base: what `base_models.resolve` found and checked.
+        head: what stands on the trunk.
+        options: what the user changes.
+
+    Raises:
+        ModelError: the architecture is unknown or cannot carry this head, or it has no fast tokenizer.
+    """
+    options = options or ModelOptions()
+    tokenizer = load_tokenizer(base.folder)
+    config = _make_config(base, head, options, tokenizer)
+    classes = {
+        "sequence": transformers.AutoModelForSequenceClassification,
+        "token": transformers.AutoModelForTokenClassification,
+    }
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        try:
+            hf = classes[head.kind].from_pretrained(
+                base.folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            raise ModelError(
+                f"{base.name} ({config.model_type}) cannot be loaded for {head.kind} classification: {error}",
+                fix="choose a model whose architecture Hugging Face supports for this task",
+            ) from error
+        model = Model(hf, tokenizer, head, options.max_tokens)
+        choose_trunk_path(model)
+    return model
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the fast tokenizer of a folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise ModelError(f"{folder} has no usable tokenizer: {error}", fix="add its tokenizer.json") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{folder} has only a slow tokenizer", fix="convert it to tokenizer.json first")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, tokenizer: Any) -> Any:
+    kind = base.config["model_type"]
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ModelError(
+            f"{base.name} has the architecture {kind!r}, which is not known here", fix="pip install -U transformers"
+        )
+    config = transformers.CONFIG_MAPPING[kind].from_dict(dict(base.config))
+    names = head.names or ("LABEL_0",)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    config.problem_type = head.problem
+    text = config.get_text_config()
+    if text.pad_token_id is None:
+        text.pad_token_id = tokenizer.pad_token_id
+    for key in DROPOUT_KEYS if options.dropout is not None else ():
+        if hasattr(config, key):
+            setattr(config, key, options.dropout)
+    return config
+
+
+def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:
+    """Run two short sequences packed and padded; keep packing only where it was asked for and agrees.
+
+    Attention interfaces of other libraries' trunks can ignore the request without a word, and packed sequences then
+    leak into each other; so this is measured, not looked up.
+    """
+    size = model.hf.config.get_text_config().vocab_size
+    ids = [[(7 * place + 11 * row + 3) % size for place in range(length)] for row, length in enumerate((5, 9, 3))]
+    batch = pack([[Encoded(sequences=(sequence,), target=None, row=row)] for row, sequence in enumerate(ids)])
+    batch = Batch(**{**vars(batch), **{k: getattr(batch, k).to(model.device) for k in _ON_DEVICE}})
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), quiet_transformers():
+        model.set_packed(False)
+        plain = model.trunk(batch)
+        try:
+            model.set_packed(True)
+            segments = make_segments(batch.bounds, batch.input_ids.device)
+            packed = model._trunk_packed(batch, batch.input_ids, segments)
+            agrees = segments.calls > 0 and bool((packed - plain).abs().max() <= tolerance * plain.abs().max())
+        except (NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError):
+            agrees = False
+    model.set_packed(agrees)
+    model.train(was_training)
+
+
+_ON_DEVICE = ("input_ids", "positions", "segment_ids")
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' notices and progress bars off the user's screen; errors still raise."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _quiet_frozen(module: nn.Module) -> None:
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        _quiet_frozen(child)
+
+
+def _mlp_head(config: Any, head: HeadSpec) -> nn.Module:
+    width = config.get_text_config().hidden_size
+    share = getattr(config, "hidden_dropout_prob", None) or 0.0
+    return nn.Sequential(
+        nn.Dropout(share), nn.Linear(width, width), nn.GELU(), nn.Dropout(share), nn.Linear(width, head.classes)
+    )
+
+
+def _standard_pooling(config: Any, trunk_kind: str) -> str:
+    if getattr(config, "classifier_pooling", None) == "mean":
+        return "mean"
+    return "last" if trunk_kind == "decoder" else "first"
+
+
+def _pooler_output(base: Any, hidden: Tensor) -> Tensor | None:
+    pooler = getattr(base, "pooler", None)
+    if pooler is None:
+        return None
+    if hasattr(base, "pooler_activation"):  # ALBERT's pooler is a bare linear layer
+        return torch.as_tensor(base.pooler_activation(pooler(hidden[:, 0])))
+    return torch.as_tensor(pooler(hidden))
+
+
+def _position_offset(base: Any) -> int:
+    """RoBERTa counts positions from padding_idx + 1."""
+    embeddings = getattr(base, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return int(embeddings.padding_idx) + 1
+    return 0
+
+
+def _longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> int:
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    allowed = min(n for n in (positions and positions - offset, tokenizer.model_max_length) if n and n > 0)
+    if wished is not None and wished > allowed:
+        raise ModelError(
+            f"model.max_tokens is {wished}, but this model takes at most {allowed}",
+            fix=f"set model.max_tokens to {allowed} or less",
+        )
+    return int(wished or min(allowed, DEFAULT_MAX_TOKENS))
+
+
+def _distinct(module: nn.ModuleList) -> bool:
+    return len({id(layer) for layer in module}) == len(module)
+
+
+def _buckets(lengths: list[int], budget_tokens: int = 4096) -> list[list[int]]:
+    """Runs of similar length, so that padding stays small."""
+    runs: list[list[int]] = []
+    for run in sorted_runs(lengths, budget_tokens):
+        start = 0
+        for place in range(1, len(run) + 1):
+            if place == len(run) or lengths[run[place]] > 1.5 * lengths[run[start]] + 8:
+                runs.append(run[start:place])
+                start = place
+    return runs

@@ -1,0 +1,108 @@
+"""The model card: README.md of a finished folder, rendered from tunesmith.json and metrics.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from tunesmith.contracts import Labels
+
+
+def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
+    """Write the card.
+
+    Args:
+        facts: what tunesmith.json says (task, method, base, data, versions, stores, head …).
+        metrics: what metrics.json holds.
+        labels: the answers.
+
+    Returns:
+        Markdown with a YAML header as the Hugging Face hub reads it.
+    """
+    header = {
+        "base_model": facts["base"]["name"],
+        "library_name": "transformers" if facts["stores"] == "full" else "tunesmith",
+        "pipeline_tag": facts["task"]["name"],
+        "tags": ["tunesmith"],
+    }
+    parts = [
+        "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
+        f"# {facts['task']['name']} model, tuned from {_code(facts['base']['name'])}",
+        _scores(metrics),
+        _use(facts, labels),
+        _data(facts, labels),
+        _training(facts, metrics),
+        _limits(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(metrics: Mapping[str, Any]) -> str:
+    headline = metrics["headline"]
+    lines = ["## Scores", "", f"On {metrics['split']}, with 95 % intervals.", "", f"| system | {headline} |", "| --- | --- |"]
+    for name, scores in metrics["baselines"].items():
+        lines.append(f"| {name} | {_interval(scores[headline])} |")
+    lines.append(f"| **this model** | **{_interval(metrics['scores'][headline])}** |")
+    if "gain" in metrics:
+        lines += ["", f"Gain over the model before fine-tuning: {_interval(metrics['gain'], signed=True)}."]
+    return "\n".join(lines)
+
+
+def _interval(score: Mapping[str, float], signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{score['value']:{sign}.3f} [{score['low']:{sign}.3f}, {score['high']:{sign}.3f}]"
+
+
+def _use(facts: Mapping[str, Any], labels: Labels) -> str:
+    lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
+    lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
+    head = facts.get("head") or {}
+    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
+    if facts["stores"] == "full" and standard:
+        lines += ["", "It is a plain Hugging Face folder too:", "", "```python", "from transformers import pipeline", ""]
+        lines += ['pipeline("text-classification", model="this-folder")("a text")', "```"]
+    else:
+        lines += ["", "It loads with Tunesmith only: what was trained is no standard Hugging Face class by itself."]
+    return "\n".join(lines)
+
+
+def _data(facts: Mapping[str, Any], labels: Labels) -> str:
+    data = facts["data"]
+    lines = ["## Data", "", f"- training rows: {data['train_rows']:,}", f"- development rows: {data['dev_rows']:,}"]
+    lines += [f"- SHA-256 of {name}: `{value}`" for name, value in data["fingerprints"].items()]
+    if labels.names:
+        shown = zip(labels.names[:30], labels.counts, strict=False)
+        lines.append("- labels: " + ", ".join(f"{_code(name)} ({count:,})" for name, count in shown))
+        lines += [f"- … and {len(labels.names) - 30} more"] if len(labels.names) > 30 else []
+    lines.append("- licence of the data: not stated; add it before you publish this model")
+    lines.append("- texts of the data: none are stored in this folder, except rejected rows in `rejected.jsonl`")
+    return "\n".join(lines)
+
+
+def _training(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return "\n".join(
+        [
+            "## Training",
+            "",
+            f"- method: {facts['method']['name']}, {facts['trainable_parameters']:,} parameters trained",
+            f"- base: {_code(facts['base']['name'])}, SHA-256 `{facts['base']['sha256']}`; its licence applies",
+            f"- steps: {metrics['steps']:,}, best at {metrics['best_step']:,}; seed {facts['seed']}; "
+            f"{metrics['seconds']:.0f} s",
+            f"- versions: {versions}",
+            "- `tunesmith fit --config config.yaml` repeats the run",
+        ]
+    )
+
+
+def _limits() -> str:
+    return (
+        "## Limits\n\nThe scores hold for texts like those it was judged on. Probabilities are not calibrated. "
+        "Biases of the base model and of the labels are carried over."
+    )
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("\n", " ") + "`"

@@ -1,0 +1,112 @@
+"""Optimizer, parameter groups and learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tunesmith.config import TrainSection
+from tunesmith.model import Model
+
+BASE_LEARNING_RATE = 3e-4
+BASE_WIDTH = 384
+SLOPE = math.log(15) / math.log(2)
+"""The rule passes through 3e-4 at 384 wide and 2e-5 at 768 wide (BERT-base; Devlin et al. 2019, appendix A.3)."""
+
+
+@dataclass(frozen=True)
+class LearningRate:
+    """The highest learning rate of a run and where it comes from."""
+
+    value: float
+    reason: str
+
+
+def choose_learning_rate(wished: float | None, width: int, method_factor: float) -> LearningRate:
+    """Take the user's learning rate, or the rule of trunk width and method.
+
+    Args:
+        wished: the user's, or None.
+        width: hidden width of the trunk.
+        method_factor: from the method's tags.
+
+    Example:
+        >>> choose_learning_rate(None, width=384, method_factor=1.0).value
+        0.0003
+    """
+    if wished is not None:
+        return LearningRate(wished, "as set")
+    rule = BASE_LEARNING_RATE * (BASE_WIDTH / width) ** SLOPE
+    value = float(f"{min(max(rule, 1e-5), 5e-4) * method_factor:.2g}")
+    reason = f"rule for a {width}-wide trunk"
+    return LearningRate(value, reason if method_factor == 1.0 else f"{reason}, × {method_factor:g} for the method")
+
+
+def schedule_factor(step: int, total_steps: int, warmup: float, shape: str) -> float:
+    """Factor of the learning rate in a step: rises linearly over the warm-up, then falls.
+
+    Args:
+        step: 1-based.
+        total_steps: steps of the run.
+        warmup: share of the steps that rise.
+        shape: "linear", "cosine" or "constant".
+
+    Example:
+        >>> [schedule_factor(step, 4, 0.25, "linear") for step in (1, 2, 3, 4)]
+        [1.0, 0.75, 0.5, 0.25]
+    """
+    warmup_steps = math.ceil(warmup * total_steps)
+    if step <= warmup_steps:
+        return step / warmup_steps
+    done = (step - 1 - max(0, warmup_steps - 1)) / max(1, total_steps - max(0, warmup_steps - 1))
+    if shape == "constant":
+        return 1.0
+    return 1 - done if shape == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+def decays(name: str, parameter: nn.Parameter, embedding_ids: set[int]) -> bool:
+    """Whether weight decay applies: not to biases, norms (one-dimensional) and embeddings."""
+    return parameter.ndim > 1 and id(parameter) not in embedding_ids and not name.endswith("bias")
+
+
+def build_optimizer(model: Model, settings: TrainSection, learning_rate: float) -> torch.optim.Optimizer:
+    """Make the optimizer over the trainable parameters.
+
+    Each parameter group keeps its own highest rate as `peak`; `set_learning_rate` scales it.
+
+    Raises:
+        ValueError: nothing is trainable.
+    """
+    depths = model.depths()
+    top = max(depths.values())
+    embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            depth = depths[name] if settings.layer_decay < 1 else top
+            groups.setdefault((decays(name, parameter, embedding_ids), depth), []).append(parameter)
+    if not groups:
+        raise ValueError("the method left nothing to train")
+    options = [
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay if decayed else 0.0,
+            "peak": learning_rate * settings.layer_decay ** (top - depth),
+            "lr": learning_rate,
+        }
+        for (decayed, depth), parameters in sorted(groups.items(), key=lambda entry: entry[0])
+    ]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(options, momentum=settings.momentum)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(options, fused=model.device.type in {"cpu", "cuda"})
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Set every group to its peak times `factor`; returns the highest rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+    return float(max(group["lr"] for group in optimizer.param_groups))

@@ -1,0 +1,107 @@
+"""What a run will do, said before it does it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith.config import RunConfig
+from tunesmith.preparation import Setup, estimate_memory_bytes, evaluation_interval
+
+
+def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
+    """The plan as title → value, and the full equivalent command."""
+    config, model, schedule = setup.config, setup.model, setup.schedule
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    tokens = sum(schedule.lengths_tokens)
+    facts = {
+        "task": f"{setup.task.title}, {_answers(setup)}",
+        "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), {len(setup.splits.dev):,} development",
+        "model": f"{setup.base.name}, {'packed' if model.packed else 'padded'} execution on {model.device.type}, "
+        f"{'bf16' if setup.precision == torch.bfloat16 else 'fp32'}",
+        "method": f"{setup.method.title}, {_millions(trained)} of {_millions(_whole(setup))} parameters trained"
+        + _vocabulary(setup),
+        "learning rate": f"{setup.learning_rate.value:g} ({setup.learning_rate.reason}), {config.train.schedule}, "
+        f"warm-up {config.train.warmup:.0%}",
+        "steps": f"{schedule.total_steps:,} of {_size(config)}, {config.train.epochs:g} epochs; "
+        f"a look at dev every {evaluation_interval(setup):,}",
+        "memory": f"about {estimate_memory_bytes(setup) / 1e9:.1f} GB",
+        "folder": str(folder),
+    }
+    return facts, full_command(setup, folder)
+
+
+def _answers(setup: Setup) -> str:
+    labels = setup.labels
+    if not labels.names:
+        low, high = labels.statistics["low"], labels.statistics["high"]
+        return f"a number from {low:g} to {high:g}"
+    names = ", ".join(labels.names[:6]) + (" …" if len(labels.names) > 6 else "")
+    return f"{len(labels.names)} {'labels, several a row' if labels.kind == 'multi' else 'classes'} ({names})"
+
+
+def _whole(setup: Setup) -> int:
+    weights = sum(p.numel() for p in setup.model.parameters())
+    if setup.compaction is None:
+        return weights
+    return weights + (setup.compaction.full.shape[0] - len(setup.compaction.used)) * setup.compaction.full.shape[1]
+
+
+def _vocabulary(setup: Setup) -> str:
+    if setup.compaction is None:
+        return ""
+    return f" ({len(setup.compaction.used):,} of {setup.compaction.full.shape[0]:,} token vectors are in use)"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
+
+
+def _size(config: RunConfig) -> str:
+    if config.train.batch_tokens:
+        return f"up to {config.train.batch_tokens:,} tokens"
+    return f"{config.train.batch_size} rows"
+
+
+def full_command(setup: Setup, folder: Path) -> str:
+    """The command that says in full what was given, guessed and defaulted."""
+    config = setup.config
+    words = ["tunesmith", "fit", "--task", config.task.name, "--model", config.model.name]
+    for flag, source in (("--train", config.data.train), ("--dev", config.data.dev)):
+        words += [flag, source] if source else []
+    words += ["--method", config.method.name, "--out", str(folder)]
+    for setting, value in _settings(setup).items():
+        words += ["--set", f"{setting}={value}"]
+    return shlex.join(words)
+
+
+def _settings(setup: Setup) -> Mapping[str, Any]:
+    """Every setting that differs from its default, and the choices that were made for the user."""
+    config, default = setup.config, RunConfig()
+    chosen: dict[str, Any] = {
+        f"data.columns.{field}": column
+        for read in list(setup.splits.read.values())[:1]
+        for field, column in read.mapping.items()
+        if field in read.guessed_fields or field in config.data.columns
+    }
+    for name in ("model", "data", "train", "evaluate", "cache"):
+        section, plain = getattr(config, name), getattr(default, name)
+        for key in type(section).model_fields:
+            value = getattr(section, key)
+            if value != getattr(plain, key) and (name, key) not in _FLAGS:
+                chosen[f"{name}.{key}"] = _plain(value)
+    for name in ("task", "method"):
+        chosen |= {f"{name}.{key}": _plain(value) for key, value in getattr(config, name).options.items()}
+    chosen.setdefault("train.learning_rate", f"{setup.learning_rate.value:g}")
+    return chosen
+
+
+_FLAGS = {("model", "name"), ("data", "train"), ("data", "dev"), ("data", "columns")}
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

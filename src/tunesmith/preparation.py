@@ -1,0 +1,264 @@
+"""Everything before the first step: rows, labels, base model, token ids, method, plan."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith import base_models, data, engine, inference, vocabulary
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.config import RunConfig
+from tunesmith.contracts import Encoded, Labels, Method, Task
+from tunesmith.errors import DataError
+from tunesmith.methods import make_method
+from tunesmith.model import Model, ModelOptions, load_model
+from tunesmith.optimization import LearningRate, choose_learning_rate
+from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, schedule_run
+from tunesmith.tasks import make_task
+
+UNKNOWN_WARNING = 0.05
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Labelled rows and where they came from.
+
+    Attributes:
+        train: training rows.
+        dev: development rows, never trained on.
+        read: what reading found, by split; "dev" is missing when it was split off.
+        fingerprints: SHA-256 of the rows, by split.
+        lines: line of each training row in its file.
+    """
+
+    train: list[Any]
+    dev: list[Any]
+    read: Mapping[str, data.Rows]
+    fingerprints: Mapping[str, str]
+    lines: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run, ready to start.
+
+    Attributes:
+        config: the resolved configuration.
+        task: what is learnt.
+        method: how.
+        splits: on what.
+        labels: the answers, of all splits together.
+        base: the base model's checked folder.
+        model: with the method applied, its vocabulary compacted where that helps, on its device.
+        compaction: what was put away of the vocabulary, or None.
+        train_items: encoded training rows.
+        dev_items: encoded development rows.
+        groups: training items that belong together.
+        schedule: all steps.
+        learning_rate: the highest one and why.
+        precision: of the arithmetic in training.
+        notices: what the user should know.
+    """
+
+    config: RunConfig
+    task: Task
+    method: Method
+    splits: Splits
+    labels: Labels
+    base: BaseModelFolder
+    model: Model
+    compaction: vocabulary.Compaction | None
+    train_items: list[Encoded]
+    dev_items: list[Encoded]
+    groups: list[list[Encoded]]
+    schedule: Schedule
+    learning_rate: LearningRate
+    precision: torch.dtype
+    notices: list[str]
+
+
+def make_parts(config: RunConfig) -> tuple[Task, Method]:
+    """The task and the method that a configuration names, with their options checked."""
+    task = make_task(config.task.name, config.task.options)
+    return task, make_method(config.method.name, config.method.options)
+
+
+def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = None) -> Splits:
+    """Read the training rows and the development rows, or split the latter off.
+
+    Args:
+        config: names the files, unless sources are given.
+        task: says what a row is.
+        train: a source in place of data.train: a path, DataFrame, list of dicts …
+        dev: likewise.
+
+    Raises:
+        DataError: a source is missing or has rows that cannot be used.
+    """
+    section = config.data
+    options = data.ReadOptions(mapping=section.columns, format=section.format, skip_bad=section.skip_bad)
+    source = section.train if train is None else train
+    if source is None:
+        raise DataError("there is no training data", fix="tunesmith fit --train FILE")
+    read = {"train": data.read_rows(source, task.Row, task.columns, options)}
+    rows, lines = read["train"].rows, read["train"].lines
+    source = section.dev if dev is None else dev
+    if source is not None:
+        read["dev"] = data.read_rows(source, task.Row, task.columns, options)
+        return Splits(rows, read["dev"].rows, read, _fingerprints(read), lines)
+    labels = task.labels(rows)
+    kept, held = data.split_rows(
+        rows, lambda row: task.stratum(row, labels), section.dev_fraction, config.train.seed, task.texts
+    )
+    if not held or not kept:
+        raise DataError(
+            f"{read['train'].source} has {len(rows)} usable rows, too few to hold some out for development",
+            fix="give more rows, or a development file with --dev",
+        )
+    train_rows, dev_rows = [rows[place] for place in kept], [rows[place] for place in held]
+    return Splits(train_rows, dev_rows, read, _fingerprints(read), [lines[place] for place in kept])
+
+
+def _fingerprints(read: Mapping[str, data.Rows]) -> dict[str, str]:
+    return {name: rows.fingerprint for name, rows in read.items()}
+
+
+def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Setup:
+    """Load the base model, encode the rows, apply the method and plan the steps.
+
+    Raises:
+        TunesmithError: the model, the method or the data do not fit together.
+    """
+    labels = task.labels([*splits.train, *splits.dev])
+    base = base_models.resolve(config.model.name, revision=config.model.revision)
+    options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout)
+    model = load_model(base, task.head(labels), options)
+    context = inference.make_context(model, labels)
+    train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
+    task.prepare_head(model, labels)
+    method.apply(model)
+    model.to(engine.choose_device(config.train.device))
+    compaction = _compact(config, model, [*train_items, *dev_items])
+    groups = group_items(train_items, task.groups(train_items))
+    section = config.train
+    schedule = schedule_run(
+        group_lengths(groups), Sizes(section.batch_size, section.batch_tokens), section.seed, section.epochs,
+        section.max_steps,
+    )
+    return Setup(
+        config=config,
+        task=task,
+        method=method,
+        splits=splits,
+        labels=labels,
+        base=base,
+        model=model,
+        compaction=compaction,
+        train_items=train_items,
+        dev_items=dev_items,
+        groups=groups,
+        schedule=schedule,
+        learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
+        precision=engine.choose_precision(section.precision, model.device),
+        notices=_notices(splits, task, labels, model, train_items),
+    )
+
+
+def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocabulary.Compaction | None:
+    if config.cache.vocabulary == "off" or not vocabulary.can_compact(model):
+        return None
+    pad = model.hf.config.get_text_config().pad_token_id or 0
+    always = [token for token in (pad, *model.tokenizer.all_special_ids) if token < len(model.tokenizer)]
+    return vocabulary.compact(model, vocabulary.used_ids(items, always))
+
+
+def _notices(
+    splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]
+) -> list[str]:
+    """What the user should know before training."""
+    notices = [guess for read in splits.read.values() if (guess := _say_guess(read))]
+    notices += [
+        f"{len(read.rejected):,} of {read.read:,} rows of {read.source} could not be used (rejected.jsonl)"
+        for read in splits.read.values()
+        if read.rejected
+    ]
+    missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
+    if missing and labels.kind == "single":
+        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
+        notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {shown}")
+    notices += _say_unknown(model, items)
+    cut = [item for item in items if item.cut_tokens]
+    if cut:
+        share = sum(item.cut_tokens for item in cut) / sum(item.length_tokens + item.cut_tokens for item in items)
+        notices.append(
+            f"{len(cut):,} of {len(items):,} training texts are longer than {model.max_tokens} tokens and were cut "
+            f"({share:.1%} of all tokens lost); --set model.max_tokens=N moves the limit"
+        )
+    return notices
+
+
+def _strata(rows: Sequence[Any], task: Task, labels: Labels) -> Counter[str]:
+    return Counter(task.stratum(row, labels) for row in rows)
+
+
+def _say_guess(read: data.Rows) -> str | None:
+    if not read.guessed_fields:
+        return None
+    guessed = ", ".join(f"{field} = {read.mapping[field]!r}" for field in read.guessed_fields)
+    return f"columns of {read.source} guessed by what they hold: {guessed}; --set data.columns.FIELD=NAME corrects it"
+
+
+def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
+    """Warn when the tokenizer does not know the script of the texts."""
+    unknown = model.tokenizer.unk_token_id
+    if unknown is None:
+        return []
+    tokens = [token for item in items for sequence in item.sequences for token in sequence]
+    share = tokens.count(unknown) / max(1, len(tokens))
+    if share <= UNKNOWN_WARNING:
+        return []
+    return [
+        f"{share:.0%} of the tokens are unknown to this model's tokenizer, which cannot read these texts; choose a "
+        "base model made for their language: --model ID"
+    ]
+
+
+def evaluation_interval(setup: Setup) -> int:
+    """Optimizer steps between two looks at the development rows."""
+    section = setup.config.evaluate
+    steps_in_epoch = math.ceil(setup.schedule.steps_in_epochs[0])
+    return section.steps or max(1, round(steps_in_epoch / section.per_epoch))
+
+
+def default_folder(config: RunConfig) -> Path:
+    """runs/<task>-<time>, where the user names no folder."""
+    return Path(config.output.folder or f"runs/{config.task.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+def estimate_memory_bytes(setup: Setup) -> int:
+    """A rough estimate of the most memory that training takes.
+
+    Weights, gradients and two optimizer moments in fp32, and the activations of the largest pass: 34 bytes a token,
+    layer and unit of width in 16 bit, and 5 a pair of tokens and head (Korthikanti et al. 2022, section 4.1).
+    """
+    model = setup.model
+    text = model.hf.config.get_text_config()
+    weights = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    longest = max(item.length_tokens for item in setup.train_items)
+    sizes = setup.schedule.sizes
+    in_step = sizes.batch_tokens or sizes.batch_size * longest
+    tokens = max(longest, min(in_step, setup.config.train.micro_batch_tokens))
+    wide = 1 if setup.precision == torch.bfloat16 else 2
+    heads = getattr(text, "num_attention_heads", 12)
+    layers = getattr(text, "num_hidden_layers", 12)
+    per_token = layers * (34 * model.width + 5 * heads * longest) * wide
+    put_away = setup.compaction.full.numel() if setup.compaction is not None else 0
+    return 4 * (weights + put_away) + 12 * trained + tokens * per_token

@@ -1,0 +1,161 @@
+"""What the labels of a classification file mean: one class, several, or a number."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.contracts import Column, Labels
+from tunesmith.errors import ConfigError, DataError, nearest
+
+MOST_INTEGER_CLASSES = 20
+"""An integer column with more different values than this is a number, not classes."""
+
+COLUMNS = (
+    Column(
+        "text",
+        "text",
+        ("text", "text_a", "texta", "sentence", "sentence1", "sentence_1", "text1", "text_1", "premise", "question1")
+        + ("content", "review", "comment", "body", "message", "tweet", "post", "headline", "title", "utterance")
+        + ("query", "question", "document", "description", "input", "src")
+        + ("文本", "内容", "正文", "评论", "句子", "标题", "文本1", "句子1", "问题"),
+    ),
+    Column(
+        "text_b",
+        "text",
+        ("text_b", "textb", "sentence2", "sentence_2", "text2", "text_2", "hypothesis", "question2", "文本2", "句子2"),
+        required=False,
+    ),
+    Column(
+        "label",
+        "label",
+        ("label", "labels", "class", "category", "target", "sentiment", "topic", "intent", "emotion", "score")
+        + ("rating", "stars", "similarity", "tag", "tags", "polarity", "gold", "y")
+        + ("标签", "类别", "情感", "分类", "主题", "意图", "评分", "分数"),
+    ),
+)
+
+
+def as_number(label: Any) -> float | None:
+    """The finite number a label stands for, or None.
+
+    Example:
+        >>> as_number("3.5"), as_number("good"), as_number(True)
+        (3.5, None, None)
+    """
+    if isinstance(label, bool) or not isinstance(label, (str, int, float)):
+        return None
+    try:
+        number = float(label)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def normalise(label: Any, kind: str, separator: str) -> Any:
+    """A label as the file has it → class name, list of class names, or number.
+
+    Example:
+        >>> normalise("joy|love", "multi", "|"), normalise(3, "single", "|"), normalise("2", "number", "|")
+        (['joy', 'love'], '3', 2.0)
+    """
+    if kind == "number":
+        number = as_number(label)
+        if number is None:
+            raise DataError(f"label {label!r} is no number, and the others are", fix="correct it or leave it out")
+        return number
+    if kind == "single":
+        if isinstance(label, list):
+            raise DataError(f"label {label!r} is a list, wanted one class", fix="--set task.kind=multi")
+        return class_name(label)
+    parts = label if isinstance(label, list) else str(label).split(separator)
+    names = [class_name(part) for part in parts]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def class_name(label: Any) -> str:
+    """A class name; 1.0 and 1 are the same class."""
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return str(label).strip()
+
+
+def guess_kind(labels: Sequence[Any], separator: str) -> str:
+    """Whether labels are one class a row, several, or a number.
+
+    Example:
+        >>> guess_kind([1, 2, 5, 1], "|"), guess_kind([0.5, 3.2], "|"), guess_kind(["a", "b|c", "c", "b"], "|")
+        ('single', 'number', 'multi')
+    """
+    if any(isinstance(label, list) for label in labels):
+        return "multi"
+    numbers = [as_number(label) for label in labels]
+    if all(number is not None for number in numbers):
+        whole = all(float(number or 0).is_integer() for number in numbers)
+        return "single" if whole and len(set(numbers)) <= MOST_INTEGER_CLASSES else "number"
+    texts = [str(label) for label in labels]
+    parts = {part.strip() for text in texts for part in text.split(separator)}
+    return "multi" if any(separator in text for text in texts) and len(parts) <= len(set(texts)) else "single"
+
+
+def find_labels(labels: Sequence[Any], kind: str, separator: str) -> Labels:
+    """Find the classes of a data set, in order, or the statistics of its numbers.
+
+    Args:
+        labels: as the file has them; none is None.
+        kind: "auto", "single", "multi" or "number".
+        separator: between several labels in one string.
+
+    Raises:
+        DataError: there is one class only, or the column is free text.
+    """
+    if kind == "auto":
+        kind = guess_kind(labels, separator)
+    answers = [normalise(label, kind, separator) for label in labels]
+    if kind == "number":
+        mean = math.fsum(answers) / max(1, len(answers))
+        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in answers) / max(1, len(answers)))
+        return Labels((), (), kind, {"mean": mean, "deviation": spread, "low": min(answers), "high": max(answers)})
+    counts = Counter(name for answer in answers for name in ([answer] if kind == "single" else answer))
+    _check_classes(counts, len(labels))
+    numeric = all(as_number(name) is not None for name in counts)
+    names = sorted(counts, key=float) if numeric else sorted(counts)
+    return Labels(tuple(names), tuple(counts[name] for name in names), kind)
+
+
+def _check_classes(counts: Mapping[str, int], rows: int) -> None:
+    if len(counts) < 2:
+        raise DataError(
+            f"the label column holds one class only: {next(iter(counts), '')!r}",
+            fix="give rows of at least two classes, or name the right column: --set data.columns.label=NAME",
+        )
+    if len(counts) > 50 and len(counts) > rows / 2:
+        raise DataError(
+            f"the label column has {len(counts):,} different values in {rows:,} rows and looks like free text",
+            fix="name the right column: --set data.columns.label=NAME",
+        )
+
+
+def class_weights(wished: str | Mapping[str, float], labels: Labels) -> list[float]:
+    """One weight a class, in id order.
+
+    Args:
+        wished: "balanced" = rows / (classes · rows of the class), or a weight by name (others 1).
+        labels: names and counts.
+
+    Raises:
+        ConfigError: a named class does not exist.
+
+    Example:
+        >>> class_weights("balanced", Labels(("a", "b"), (1, 3)))
+        [2.0, 0.6666666666666666]
+    """
+    if isinstance(wished, str):
+        total = sum(labels.counts)
+        return [total / (len(labels.names) * max(1, count)) for count in labels.counts]
+    for name in wished:
+        if name not in labels.names:
+            raise ConfigError(f"task.class_weights names {name!r}: {nearest(name, labels.names)}")
+    return [float(wished.get(name, 1.0)) for name in labels.names]

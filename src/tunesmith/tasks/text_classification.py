@@ -1,0 +1,270 @@
+"""Text classification: one label, several labels or a number, for one text or a pair.
+
+Sentiment, topic, intent, matching, natural-language inference, similarity.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunesmith import metrics
+from tunesmith.config import Section
+from tunesmith.contracts import (
+    Baseline,
+    Batch,
+    Column,
+    Context,
+    Counts,
+    Encoded,
+    Groups,
+    HeadSpec,
+    Labels,
+    Outputs,
+    Tags,
+)
+from tunesmith.errors import DataError
+from tunesmith.losses import classification_loss, multi_label_loss, squared_error
+from tunesmith.model import Model
+from tunesmith.tasks import classification_labels
+from tunesmith.tasks.token_sequences import encode_texts
+
+
+class Row(BaseModel):
+    """A text or a pair of texts, with its label where it is known."""
+
+    model_config = ConfigDict(frozen=True)
+    text: str = Field(min_length=1)
+    text_b: str | None = None
+    label: str | int | float | list[str] | None = None
+
+
+class Prediction(BaseModel):
+    """The answer for one row.
+
+    Attributes:
+        label: class name, list of class names, or number.
+        probability: of the named class; None for several labels and numbers.
+        probabilities: of every class; None for numbers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    label: str | list[str] | float
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+
+
+class Config(Section):
+    """Options of text classification."""
+
+    kind: Literal["auto", "single", "multi", "number"] = "auto"
+    """One label a row, several, or a number; auto looks at the labels."""
+    separator: str = Field(default="|", min_length=1)
+    """Stands between the labels of a row with several, where a file cannot hold lists (CSV)."""
+    pooling: Literal["standard", "first", "mean", "max"] = "standard"
+    """How token vectors become one; anything but standard loads with tunesmith only."""
+    head: Literal["standard", "mlp"] = "standard"
+    """standard: the Hugging Face head; mlp: one hidden layer, loads with tunesmith only."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target spread over all classes."""
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    """balanced: rare classes count more, by rows / (classes · rows of the class); or a weight a class."""
+    focal_gamma: float = Field(default=0.0, ge=0)
+    """Focal loss (Lin et al. 2017): above 0 easy rows count less."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which one of several labels is given."""
+
+
+class TextClassification:
+    """The task; see `contracts.Task` for what each method promises."""
+
+    name: ClassVar[str] = "text-classification"
+    title: ClassVar[str] = "text classification"
+    Row: ClassVar[type[BaseModel]] = Row
+    Prediction: ClassVar[type[BaseModel]] = Prediction
+    Config: ClassVar[type[BaseModel]] = Config
+    better: ClassVar[Literal["max", "min"]] = "max"
+    tags: ClassVar[Tags] = Tags()
+    columns: ClassVar[tuple[Column, ...]] = classification_labels.COLUMNS
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def headline(self, labels: Labels) -> str:
+        """accuracy for one label, macro_f1 for several, spearman for numbers."""
+        return {"single": "accuracy", "multi": "macro_f1", "number": "spearman"}[labels.kind]
+
+    def labels(self, rows: Sequence[Any]) -> Labels:
+        """Find the classes (in order) or the statistics of a number."""
+        return classification_labels.find_labels(
+            [row.label for row in rows], self.config.kind, self.config.separator
+        )
+
+    def head(self, labels: Labels) -> HeadSpec:
+        """A sequence head with one output a class, or one for a number."""
+        problem = {"single": "single_label", "multi": "multi_label"}.get(labels.kind)
+        return HeadSpec(
+            kind="sequence",
+            names=labels.names,
+            problem=f"{problem}_classification" if problem else "regression",
+            pooling=self.config.pooling,
+            form=self.config.head,
+        )
+
+    def encode(self, rows: Sequence[Any], context: Context, first_row: int = 0) -> list[Encoded]:
+        """One sequence a row; a pair stands in one sequence with the tokenizer's separator."""
+        texts = [self.texts(row) for row in rows]
+        targets = [None if row.label is None else self._target(row.label, context.labels) for row in rows]
+        return encode_texts(texts, targets, context, first_row)
+
+    def _target(self, label: Any, labels: Labels) -> Any:
+        answer = self._answer(label, labels)
+        if labels.kind == "number":
+            return answer
+        index = {name: place for place, name in enumerate(labels.names)}
+        chosen = [answer] if labels.kind == "single" else answer
+        unknown = [name for name in chosen if name not in index]
+        if unknown:
+            raise DataError(
+                f"label {unknown[0]!r} was not among the training labels",
+                fix=f"use one of: {', '.join(labels.names[:20])}",
+            )
+        return index[answer] if labels.kind == "single" else tuple(index[name] for name in answer)
+
+    def _answer(self, label: Any, labels: Labels) -> Any:
+        return classification_labels.normalise(label, labels.kind, self.config.separator)
+
+    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
+        """Nothing is masked."""
+        return item
+
+    def groups(self, items: Sequence[Encoded]) -> Groups:
+        """Each row alone."""
+        return [[index] for index in range(len(items))]
+
+    def prepare_head(self, model: Model, labels: Labels) -> None:
+        """A number starts from the mean of the training answers."""
+        if labels.kind == "number":
+            model.set_head_bias(labels.statistics["mean"])
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """logits (S, C) and the pooled vectors (S, D)."""
+        vectors = model.pool(model.trunk(batch), batch)
+        return {"logits": model.sequence_logits(vectors), "vectors": vectors}
+
+    def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[torch.Tensor, float]:
+        """Cross-entropy, binary cross-entropy over the classes, or squared error; summed over rows."""
+        logits, targets = outputs["logits"], [item.target for item in batch.items]
+        if labels.kind == "number":
+            return squared_error(logits[:, 0], torch.tensor(targets, device=logits.device))
+        weights = self._class_weights(labels, logits.device)
+        options = {"class_weights": weights, "smoothing": self.config.label_smoothing}
+        if labels.kind == "single":
+            wanted = torch.tensor(targets, dtype=torch.int64, device=logits.device)  # (S,)
+            return classification_loss(logits, wanted, focal_gamma=self.config.focal_gamma, **options)
+        several = torch.zeros(logits.shape, device=logits.device)  # (S, C)
+        for place, chosen in enumerate(targets):
+            several[place, list(chosen)] = 1.0
+        return multi_label_loss(logits, several, focal_gamma=self.config.focal_gamma, **options)
+
+    def _class_weights(self, labels: Labels, device: torch.device) -> torch.Tensor | None:
+        wished = self.config.class_weights
+        if wished == "none":
+            return None
+        weights = classification_labels.class_weights(wished, labels)
+        return torch.tensor(weights, dtype=torch.float32, device=device)  # (C,)
+
+    def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
+        """Probabilities (or the number) of each part."""
+        logits = outputs["logits"].float()
+        if labels.kind == "number":
+            return list(logits.tolist())
+        probabilities = logits.softmax(-1) if labels.kind == "single" else logits.sigmoid()
+        return list(probabilities.tolist())
+
+    def join(self, parts: Sequence[Any], labels: Labels) -> Prediction:
+        """The mean over a row's windows, as an answer."""
+        values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
+        if labels.kind == "number":
+            return Prediction(label=values[0])
+        return self._prediction(dict(zip(labels.names, values, strict=True)), labels.kind)
+
+    def _prediction(self, probabilities: dict[str, float], kind: str) -> Prediction:
+        if kind == "multi":
+            chosen = [name for name, value in probabilities.items() if value >= self.config.threshold]
+            return Prediction(label=chosen, probabilities=probabilities)
+        best = max(probabilities, key=probabilities.__getitem__)
+        return Prediction(label=best, probability=probabilities[best], probabilities=probabilities)
+
+    def gold(self, row: Any, labels: Labels) -> Any:
+        """Class name, list of names, or number."""
+        return self._answer(row.label, labels)
+
+    def texts(self, row: Any) -> tuple[str, ...]:
+        """The text or the pair."""
+        return (row.text,) if row.text_b is None else (row.text, row.text_b)
+
+    def stratum(self, row: Any, labels: Labels) -> str:
+        """The label; for numbers the tenth of their range."""
+        answer = self._answer(row.label, labels)
+        if labels.kind == "number":
+            low, high = labels.statistics["low"], labels.statistics["high"]
+            return str(int(10 * (answer - low) / ((high - low) or 1.0)))
+        return answer if labels.kind == "single" else "|".join(answer)
+
+    def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
+        """Counts of one row; see `metrics`."""
+        if labels.kind == "number":
+            return metrics.number_counts(prediction.label, gold, center=labels.statistics["mean"])
+        return metrics.classification_counts(prediction.label, gold)
+
+    def score(self, counts: Counts, labels: Labels) -> dict[str, float]:
+        """accuracy, macro_f1, matthews … or pearson, rmse …"""
+        if labels.kind == "number":
+            return metrics.number_scores(counts)
+        return metrics.classification_scores(counts, labels.names, "multi" if labels.kind == "multi" else "single")
+
+    def score_rows(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
+        """spearman, for numbers."""
+        if labels.kind != "number":
+            return {}
+        return {"spearman": metrics.spearman([prediction.label for prediction in predictions], golds)}
+
+    def per_class(self, counts: Counts, labels: Labels) -> dict[str, dict[str, float]]:
+        """Precision, recall, F1 and support of each class."""
+        if labels.kind == "number":
+            return {}
+        return metrics.per_class_scores(counts, labels.names, "multi" if labels.kind == "multi" else "single")
+
+    def confusion(
+        self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
+    ) -> list[list[int]] | None:
+        """Rows = right answer, columns = prediction; only for one label a row."""
+        if labels.kind != "single":
+            return None
+        return metrics.confusion([prediction.label for prediction in predictions], golds, labels.names)
+
+    def baselines(self, labels: Labels) -> list[Baseline]:
+        """Majority, TF-IDF + logistic regression, and a linear probe of the untouched trunk."""
+        options = {
+            "texts_of": self.texts,
+            "target_of": lambda row: self._answer(row.label, labels),
+            "answer": self._baseline_answer,
+            "kind": labels.kind,
+        }
+        kinds = (
+            classification_baselines.Majority,
+            classification_baselines.TfidfLogistic,
+            classification_baselines.FrozenProbe,
+        )
+        return [kind(**options) for kind in kinds]
+
+    @staticmethod
+    def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> Prediction:
+        probability = None if probabilities is None or not isinstance(value, str) else probabilities[value]
+        return Prediction(label=value, probability=probability, probabilities=probabilities)
+

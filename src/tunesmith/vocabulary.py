@@ -1,0 +1,84 @@
+"""Exact vocabulary compaction: train on the embedding rows that the data touches, put them back at the end.
+
+Rows that no text touches get no gradient and, without weight decay on embeddings, no update; leaving them out changes
+nothing but the time and memory their gradients and optimizer states take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.contracts import Encoded
+from tunesmith.model import Model
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What was put away.
+
+    Attributes:
+        full: (V, D) the whole embedding table.
+        used: (U,) int64 token ids that stay, ascending.
+        padding_idx: of the whole table.
+    """
+
+    full: Tensor
+    used: Tensor
+    padding_idx: int | None
+
+
+def can_compact(model: Model) -> bool:
+    """Whether the embedding is trained and nothing else (a language-model head) reads its other rows."""
+    embedding = model.hf.get_input_embeddings()
+    return (
+        isinstance(embedding, nn.Embedding)
+        and embedding.weight.requires_grad
+        and model.hf.get_output_embeddings() is None
+    )
+
+
+def used_ids(items: Iterable[Encoded], always: Iterable[int]) -> list[int]:
+    """Token ids that stand in the items, and those named, ascending.
+
+    Example:
+        >>> used_ids([Encoded(sequences=([7, 5],), target=None, row=0)], always=[0])
+        [0, 5, 7]
+    """
+    found = {token for item in items for sequence in item.sequences for token in sequence}
+    return sorted(token for token in found | set(always) if token >= 0)
+
+
+def compact(model: Model, ids: list[int]) -> Compaction:
+    """Shrink the token embedding to the rows of `ids`; the model's input ids stay those of the whole vocabulary.
+
+    Args:
+        model: changed in place.
+        ids: ascending token ids, all that will be fed until `expand`.
+    """
+    embedding = model.hf.get_input_embeddings()
+    used = torch.tensor(ids, dtype=torch.int64, device=embedding.weight.device)
+    compaction = Compaction(embedding.weight.data, used, embedding.padding_idx)
+    model.compact_ids = torch.full((embedding.num_embeddings,), -1, dtype=torch.int64, device=used.device)
+    model.compact_ids[used] = torch.arange(len(ids), device=used.device)
+    if embedding.padding_idx is not None:
+        embedding.padding_idx = ids.index(embedding.padding_idx) if embedding.padding_idx in ids else None
+    _set_rows(embedding, compaction.full[used])
+    return compaction
+
+
+def expand(model: Model, compaction: Compaction) -> None:
+    """Write the trained rows back into the whole table and give the model its whole embedding again."""
+    embedding = model.hf.get_input_embeddings()
+    compaction.full[compaction.used] = embedding.weight.data
+    embedding.padding_idx = compaction.padding_idx
+    _set_rows(embedding, compaction.full)
+    model.compact_ids = None
+
+
+def _set_rows(embedding: nn.Embedding, rows: Tensor) -> None:
+    embedding.weight = nn.Parameter(rows, requires_grad=embedding.weight.requires_grad)
+    embedding.num_embeddings = rows.shape[0]
