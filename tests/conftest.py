@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 # Before anything imports transformers or huggingface_hub, which read these once, at import. The cache is an
@@ -51,3 +52,11 @@ def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random BERT with its tokenizer, as a Hugging Face folder."""
+    from tests.tiny import make_tiny_trunk
+
+    return make_tiny_trunk(tmp_path_factory.mktemp("trunks") / "bert")

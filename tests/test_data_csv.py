@@ -89,7 +89,7 @@ def test_wrong_width_missing_label_and_nul_are_bad_rows(read):
     rows = read(b"text,label\na,x\nb\nc,y,z\nd,\ne\0,x\nf,x\n", SKIP)
     assert pairs(rows) == [("a", "x"), ("f", "x")]
     assert faults(rows) == [
-        (3, None, "1 columns, wanted 2 as in the header"),
+        (3, None, "1 column, wanted 2 as in the header"),
         (4, None, "3 columns, wanted 2 as in the header"),
         (5, "label", "the label is empty"),
         (6, "text", "holds a NUL byte"),

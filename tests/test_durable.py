@@ -244,15 +244,16 @@ def test_stale_temporary_goes_and_a_living_one_stays(tmp_path: Path) -> None:
         path.write_bytes(b"")
         removed.extend(clean_temporary(tmp_path))
 
-    (tmp_path / "tmp-dead").mkdir()
-    (tmp_path / "tmp-dead" / "half").write_bytes(b"half")
-    old, fresh = tmp_path / "tmp-file", tmp_path / "tmp-fresh"
+    dead, old, fresh = (tmp_path / f"tmp-{digit * 32}" for digit in "abc")
+    dead.mkdir()
+    (dead / "half").write_bytes(b"half")
+    (tmp_path / "tmp-mine").mkdir()
     old.write_bytes(b"")
     fresh.write_bytes(b"")
     os.utime(old, (0, 0))
     durable.write_folder(tmp_path / "x", {"f": clean}, manifest_name="M.json", manifest={})
-    assert removed == ["tmp-dead", "tmp-file"]
-    assert names(tmp_path) == {"x", "tmp-fresh"}
+    assert removed == [dead.name, old.name]
+    assert names(tmp_path) == {"x", fresh.name, "tmp-mine"}
 
 
 def test_discard_never_shows_a_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
-    {"errors", "contracts"},
-    {"config", "data", "metrics", "losses", "packing", "attention", "base_models", "durable"},
-    {"model", "vocabulary", "optimization"},
+    {"errors", "contracts", "allocator"},
+    {"config", "data", "metrics", "losses", "packing", "attention", "base_models", "durable", "events", "interrupts"},
+    {"model"},
+    {"vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
-    {"artifact", "inference", "evaluation"},
+    {"artifact", "inference", "evaluation", "model_card"},
+    {"preparation"},
+    {"judging", "planning"},
     {"fitting"},
+    {"trackers", "console", "prediction_files"},
     {"api"},
     {"demo", "estimator"},
     {"cli"},

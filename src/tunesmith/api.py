@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tunesmith import artifact, data, fitting, inference
+from tunesmith import artifact, data, engine, fitting, inference, judging, preparation, trackers
 from tunesmith.artifact import Artifact
-from tunesmith.config import resolve_config
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Task
+from tunesmith.errors import DataError, UserError
 from tunesmith.evaluation.scoring import score_predictions, to_json
 from tunesmith.events import Finished
 from tunesmith.model import Model
@@ -73,10 +74,24 @@ def fit(
         layers.append({"output": {"folder": str(out)}})
     resolved = resolve_config(*layers, settings=settings)
     sources = [None if isinstance(source, (str, Path)) else source for source in (train, dev)]
-    for event in fitting.run(resolved, *sources):
+    for event in fit_events(resolved, *sources):
         if isinstance(event, Finished):
             return Result(event.folder, event.metrics, event.seconds)
     raise RuntimeError("a run ended without its last event")
+
+
+def fit_events(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[fitting.Event]:
+    """Fine-tune as `fit` does, yielding what happens; the trackers of `output.trackers` are written to.
+
+    Args:
+        config: everything the run depends on.
+        train: a source in place of data.train.
+        dev: a source in place of data.dev.
+
+    Raises:
+        TunesmithError: see `tunesmith.errors`.
+    """
+    return trackers.track(fitting.run(config, train, dev), config)
 
 
 class Predictor:
@@ -100,9 +115,82 @@ class Predictor:
         Raises:
             DataError: a row cannot be used.
         """
-        options = data.ReadOptions(labels_required=False)
-        read = data.read_rows(source, self.task.Row, self.task.columns, options)
+        read = self.read(source, data.ReadOptions(labels_required=False))
         return self.predict_rows(read.rows)
+
+    def read(self, source: Any, options: data.ReadOptions | None = None) -> data.Rows:
+        """Read all rows of a source; columns called as in training are taken first.
+
+        Raises:
+            DataError: a row cannot be used.
+        """
+        return data.read_rows(source, self.task.Row, self.task.columns, self._recall(options))
+
+    def stream(self, source: Any, options: data.ReadOptions | None = None) -> data.RowStream:
+        """Read the rows of a source chunk by chunk, "-" being standard input; bad rows come with their chunk.
+
+        Raises:
+            DataError: the source cannot be read or lacks a column.
+        """
+        options = options or data.ReadOptions(labels_required=False)
+        return data.stream_rows(source, self.task.Row, self.task.columns, self._recall(options))
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        options: data.ReadOptions | None = None,
+        resamples: int = 1000,
+        baselines: bool = True,
+    ) -> dict[str, Any]:
+        """Score this model on labelled rows; see the function `evaluate`."""
+        began = time.perf_counter()
+        read = self.read(source, options)
+        task, labels = self.task, self.artifact.labels
+        golds = [task.gold(row, labels) for row in read.rows]
+        judged = score_predictions(task, self.predict_rows(read.rows), golds, labels, resamples=resamples)
+        try:
+            contest = self._find_contest(resamples, wanted=baselines)
+        except UserError as error:
+            report = {**to_json(judged, {}, time.perf_counter() - began), "baselines_missing": error.message}
+        else:
+            competitors = judging.compete(contest, read.rows, golds)
+            report = judging.report_contest(judged, competitors, contest, began)
+        return {
+            **report,
+            "split": read.source,
+            "fingerprint": read.fingerprint,
+            "rejected": len(read.rejected),
+        }
+
+    def _find_contest(self, resamples: int, *, wanted: bool) -> judging.Contest:
+        """The training rows and the base model again, for the competitors.
+
+        Raises:
+            UserError: they are not to be had any more, or not as they were.
+        """
+        facts = self.artifact.facts
+        config = resolve_config(facts["config"])
+        if not wanted or config.data.train in (None, "-"):
+            raise DataError("the training rows are not in a file" if wanted else "they were not asked for")
+        splits = preparation.read_splits(config, self.task)
+        if dict(splits.fingerprints) != facts["data"]["fingerprints"]:
+            raise DataError(f"{config.data.train} is not what it was when the model was trained")
+        device = engine.choose_device(config.train.device)
+        return judging.Contest(
+            task=self.task,
+            labels=self.artifact.labels,
+            train=splits.train,
+            base=artifact.same_base(self.artifact),
+            max_tokens=self.model.max_tokens,
+            settings=config.evaluate.model_copy(update={"resamples": resamples}),
+            device=device,
+            precision=engine.choose_precision(config.train.precision, device),
+        )
+
+    def _recall(self, options: data.ReadOptions | None) -> data.ReadOptions:
+        trained_on = self.artifact.facts["data"].get("columns", {})
+        return replace(options or data.ReadOptions(), remembered=trained_on)
 
     def predict_rows(self, rows: Sequence[Any], precision: torch.dtype = torch.float32) -> list[Any]:
         """Answer instances of the task's Row."""
@@ -119,27 +207,26 @@ def load(folder: str | Path) -> Predictor:
 
 
 def evaluate(
-    folder: str | Path, source: Any, *, options: data.ReadOptions | None = None, resamples: int = 1000
+    folder: str | Path,
+    source: Any,
+    *,
+    options: data.ReadOptions | None = None,
+    resamples: int = 1000,
+    baselines: bool = True,
 ) -> dict[str, Any]:
-    """Score a finished model on labelled rows; competitors and the gain stand in its own metrics.json.
+    """Score a finished model on labelled rows, beside its competitors where its training file is still there.
 
     Args:
         folder: the finished model.
         source: a labelled file, DataFrame or list of dicts.
         options: how it is read.
         resamples: bootstrap resamples behind each interval.
+        baselines: let the competitors learn from the training file anew and answer these rows too.
 
     Returns:
-        The object of metrics.json for these rows.
+        The object of metrics.json for these rows; "baselines_missing" says why there are none.
     """
-    began = time.perf_counter()
-    predictor = load(folder)
-    read = data.read_rows(source, predictor.task.Row, predictor.task.columns, options)
-    task, labels = predictor.task, predictor.artifact.labels
-    golds = [task.gold(row, labels) for row in read.rows]
-    judged = score_predictions(task, predictor.predict_rows(read.rows), golds, labels, resamples=resamples)
-    report = to_json(judged, {}, time.perf_counter() - began)
-    return {**report, "split": read.source, "fingerprint": read.fingerprint, "rejected": len(read.rejected)}
+    return load(folder).evaluate(source, options=options, resamples=resamples, baselines=baselines)
 
 
 def predict(
@@ -153,11 +240,8 @@ def predict(
         options: how it is read; labels are not needed.
 
     Yields:
-        A chunk of rows (with the records as they stood in the file, and bad rows) and its predictions, in order.
+        A chunk of rows (with the records as they stood in the file, and bad rows) and its predictions.
     """
     predictor = load(folder)
-    stream = data.stream_rows(
-        source, predictor.task.Row, predictor.task.columns, options or data.ReadOptions(labels_required=False)
-    )
-    for chunk in stream:
+    for chunk in predictor.stream(source, options):
         yield chunk, predictor.predict_rows(chunk.rows)

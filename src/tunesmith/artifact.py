@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,6 @@ FORMAT = 1
 DELTA = "delta.safetensors"
 EXTRA_HEAD = "head.safetensors"
 CARD = "README.md"
-READY = "tmp-ready"
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,10 @@ def write_artifact(
         "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
         "max_tokens": model.max_tokens,
     }
-    ready = folder / READY
-    shutil.rmtree(ready, ignore_errors=True)
-    with durable.disk_errors(folder), tempfile.TemporaryDirectory(prefix="tmp-", dir=folder) as scratch:
+    ready = folder / durable.temporary_name()
+    with durable.disk_errors(folder), _scratch(folder) as scratch:
         files: dict[str, durable.Content] = {
-            path.name: partial(_move, path) for path in _library_files(Path(scratch), model, facts["stores"])
+            path.name: partial(_move, path) for path in _library_files(scratch, model, facts["stores"])
         }
         files["labels.json"] = _json(vars(labels)).encode()
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
@@ -97,12 +95,37 @@ def write_artifact(
         _publish(ready, folder)
 
 
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    path = folder / durable.temporary_name()
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _publish(ready: Path, folder: Path) -> None:
     """Move the staged files in; the old description goes first and the new one comes last."""
+    new = sorted(path.name for path in ready.iterdir() if path.name != FACTS)
+    for name in sorted(_listed(folder) - set(new)):  # weights of another method would be loaded beside ours
+        (folder / name).unlink(missing_ok=True)
     (folder / FACTS).unlink(missing_ok=True)
-    for path in sorted(ready.iterdir(), key=lambda path: path.name == FACTS):
-        path.replace(folder / path.name)
+    for name in new:
+        (ready / name).replace(folder / name)
+    durable.sync(folder)
+    (ready / FACTS).replace(folder / FACTS)
     ready.rmdir()
+    durable.sync(folder)
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of the files of an older finished model, whole or damaged."""
+    try:
+        names = json.loads((folder / FACTS).read_bytes())["files"]
+        return {name for name in names if Path(name).name == name}
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
 
 
 def _move(source: Path, target: Path) -> None:
@@ -167,14 +190,15 @@ def load_weights(artifact: Artifact) -> Model:
         if model.mlp is not None:
             model.mlp.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
     else:
-        model = load_model(_same_base(artifact), artifact.head, options)
+        model = load_model(same_base(artifact), artifact.head, options)
         _load_delta(model, load_file(artifact.folder / DELTA), artifact)
     model.requires_grad_(False)
     model.eval()
     return model
 
 
-def _same_base(artifact: Artifact) -> BaseModelFolder:
+def same_base(artifact: Artifact) -> BaseModelFolder:
+    """Find the base model a finished one was tuned on. Raises ModelError when it is missing or another one."""
     wanted = artifact.facts["base"]
     base = base_models.resolve(wanted["name"], revision=wanted["revision"])
     if base.sha256 != wanted["sha256"]:

@@ -18,6 +18,9 @@ from torch.nn import functional
 SHORT_TOKENS = 160
 """Up to this length plain matrix products beat the fused kernel on CPU (its masked path is slow)."""
 
+BLOCK_SPREAD = 1.6
+"""In a run of sequences the longest has at most so many times the tokens of the shortest, and eight more."""
+
 HARMLESS = frozenset(
     {"segments", "position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
     | {"return_dict", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "deterministic"}
@@ -28,21 +31,22 @@ HARMLESS = frozenset(
 
 @dataclass
 class Segments:
-    """Where the sequences of a packed row stand, and the index maps attention needs; made once a forward pass.
+    """Where sequences stand in a packed row, and how they lie in a padded layout.
 
     Attributes:
-        bounds: (S+1,) int32.
+        start: first token of the packed row that belongs to them.
+        end: behind the last one.
         longest: L, the longest sequence in tokens.
-        slots: (T,) int64; place of each token in the (S · L) padded layout.
+        slots: (end − start,) int64; place of each token in the (S · L) padded layout.
         valid: (S, L) bool; True at tokens.
-        calls: attention calls served, so that a trunk that never asks is noticed.
+        masks: those made so far, by (causal, window, dtype).
     """
 
-    bounds: Tensor
+    start: int
+    end: int
     longest: int
     slots: Tensor
     valid: Tensor
-    calls: int = 0
     masks: dict[tuple[bool, int | None, torch.dtype], Tensor | None] = field(default_factory=dict)
 
     def mask(self, causal: bool, window: int | None, dtype: torch.dtype) -> Tensor | None:
@@ -69,19 +73,50 @@ class Segments:
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
+@dataclass
+class Blocks:
+    """The sequences of a packed row in runs of similar length, so that attention pads little.
+
+    Attributes:
+        parts: the runs, in order; together they are the whole row.
+        calls: attention calls served, so that a trunk that never asks is noticed.
+    """
+
+    parts: list[Segments]
+    calls: int = 0
+
+
 def make_segments(bounds: Tensor, device: torch.device) -> Segments:
-    """Work out the index maps of a packed row.
+    """Work out the padded layout of neighbouring sequences.
 
     Args:
-        bounds: (S+1,) int32 on the CPU.
+        bounds: (S+1,) integers on the CPU; where each sequence begins in the packed row, and the end.
         device: where the maps are needed.
     """
     lengths = bounds.diff().long()  # (S,)
     longest = int(lengths.max())
-    place = torch.arange(longest)
-    valid = place[None, :] < lengths[:, None]  # (S, L)
+    valid = torch.arange(longest)[None, :] < lengths[:, None]  # (S, L)
     slots = torch.nonzero(valid.flatten()).flatten()  # (T,)
-    return Segments(bounds, longest, slots.to(device), valid.to(device))
+    return Segments(int(bounds[0]), int(bounds[-1]), longest, slots.to(device), valid.to(device))
+
+
+def make_blocks(bounds: Tensor, device: torch.device) -> Blocks:
+    """Cut a packed row into runs of similar length; best when it is packed in order of length.
+
+    Args:
+        bounds: (S+1,) integers on the CPU.
+        device: where the maps are needed; on a GPU one run is faster than several.
+    """
+    lengths = bounds.diff().tolist()
+    cuts = [0]
+    shortest = longest = lengths[0]
+    for place, length in enumerate(lengths if device.type == "cpu" else []):
+        shortest, longest = min(shortest, length), max(longest, length)
+        if longest > BLOCK_SPREAD * shortest + 8:
+            cuts.append(place)
+            shortest = longest = length
+    ends = [*cuts[1:], len(lengths)]
+    return Blocks([make_segments(bounds[a : b + 1], device) for a, b in zip(cuts, ends, strict=True)])
 
 
 class _Spread(torch.autograd.Function):
@@ -93,7 +128,7 @@ class _Spread(torch.autograd.Function):
         return tokens.new_zeros(size, *tokens.shape[1:]).index_copy_(0, slots, tokens)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient.index_select(0, context.saved_tensors[0]), None, None
 
 
@@ -107,7 +142,7 @@ class _Collect(torch.autograd.Function):
         return padded.index_select(0, slots)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         slots = context.saved_tensors[0]
         spread = gradient.new_zeros(context.size, *gradient.shape[1:])
         return spread.index_copy_(0, slots, gradient), None
@@ -155,17 +190,22 @@ def packed_attention(
     Raises:
         NotImplementedError: no segments arrived, or the trunk passes something that would change the result.
     """
-    segments = options.get("segments")
-    if not isinstance(segments, Segments):
+    blocks = options.get("segments")
+    if not isinstance(blocks, Blocks):
         raise NotImplementedError("packed attention was called without segments")
     _refuse_unknown(options, attention_mask)
-    segments.calls += 1
-    rows = [spread(tensor[0].transpose(0, 1), segments).transpose(1, 2) for tensor in (query, key, value)]
+    blocks.calls += 1
     causal = options.get("is_causal")
     causal = bool(getattr(module, "is_causal", False) if causal is None else causal)
-    mask = segments.mask(causal, options.get("sliding_window"), query.dtype)
-    attended = attend(rows[0], rows[1], rows[2], mask, options.get("dropout") or 0.0, options.get("scaling"))
-    return collect(attended.transpose(1, 2), segments)[None], None
+    dropout, scaling = options.get("dropout") or 0.0, options.get("scaling")
+    tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, H, d), (T, K, d) twice
+    done: list[Tensor] = []
+    for part in blocks.parts:
+        rows = [spread(tensor[part.start : part.end], part).transpose(1, 2) for tensor in tokens]
+        mask = part.mask(causal, options.get("sliding_window"), query.dtype)
+        attended = attend(rows[0], rows[1], rows[2], mask, dropout, scaling)  # (S, H, L, d)
+        done.append(collect(attended.transpose(1, 2), part))
+    return (torch.cat(done) if len(done) > 1 else done[0])[None], None
 
 
 def _refuse_unknown(options: dict[str, Any], attention_mask: Tensor | None) -> None:

@@ -189,17 +189,22 @@ def check_identity(saved: Identity, now: Identity) -> None:
     Raises:
         CheckpointError: names every difference outside `HARMLESS_FIELDS`, with the old and the new value.
     """
+    found = differences(saved, now)
+    if found:
+        fix = (
+            "give the same arguments to continue, another --out, or --set output.overwrite=true to start over"
+        )
+        raise CheckpointError(f"this folder holds another, unfinished run: {'; '.join(found)}", fix=fix)
+
+
+def differences(saved: Identity, now: Identity) -> list[str]:
+    """Everything outside `HARMLESS_FIELDS` that is not the same, each with the old and the new value."""
     old, new = _leaves(saved), _leaves(now)
-    differences = [
+    return [
         f"{path} was {old.get(path, 'not set')}, now {new.get(path, 'not set')}"
         for path in sorted(old.keys() | new.keys())
         if old.get(path) != new.get(path)
     ]
-    if differences:
-        fix = (
-            "give the same arguments to continue, another --out, or --set output.overwrite=true to start over"
-        )
-        raise CheckpointError(f"this folder holds another, unfinished run: {'; '.join(differences)}", fix=fix)
 
 
 def trim_metrics(path: Path, step: int) -> int:

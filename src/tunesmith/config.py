@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tunesmith.errors import ConfigError, nearest
 
@@ -138,6 +138,12 @@ class CacheSection(Section):
     vocabulary: Literal["auto", "on", "off"] = "auto"
     """Train on the embedding rows that the data touches (exact vocabulary compaction)."""
 
+    @field_validator("vocabulary", mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        """YAML 1.1 reads on and off as true and false."""
+        return ("on" if value else "off") if isinstance(value, bool) else value
+
 
 class OutputSection(Section):
     """What is written."""
@@ -150,12 +156,16 @@ class OutputSection(Section):
     """Also write losses and scores to these, when installed."""
 
 
+DEFAULT_TASK = "text-classification"
+DEFAULT_METHOD = "full"
+
+
 class RunConfig(Section):
     """A whole run."""
 
     model: ModelSection = ModelSection()
-    task: Named = Named(name="text-classification")
-    method: Named = Named(name="full")
+    task: Named = Named(name=DEFAULT_TASK)
+    method: Named = Named(name=DEFAULT_METHOD)
     data: DataSection = DataSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
@@ -297,7 +307,7 @@ def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> 
         >>> resolve_config({"train": {"epochs": 2}}, settings=["method.name=head"]).method.name
         'head'
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"task": {"name": DEFAULT_TASK}, "method": {"name": DEFAULT_METHOD}}
     for layer in layers:
         values = merge(values, layer)
     return check_options(RunConfig, apply_settings(values, settings))

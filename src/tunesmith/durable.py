@@ -23,7 +23,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from tunesmith.errors import TrainingError, UserError
+from tunesmith.errors import TrainingError, TunesmithError, UserError
 
 if sys.platform == "win32":
     import msvcrt
@@ -33,7 +33,7 @@ else:
 Content = Callable[[Path], None] | bytes
 """A file's bytes, or a function that writes the file at the path it is given."""
 
-_TEMPORARY = "tmp-"
+_TEMPORARY = re.compile(r"tmp-[0-9a-f]{32}")
 _LOCK_NAME = ".lock"
 _SEAL = "manifest_sha256"
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS}
@@ -74,11 +74,15 @@ def disk_errors(target: Path) -> Iterator[None]:
     """Turn what the operating system says about writing `target` into a TrainingError with a remedy.
 
     Raises:
-        TrainingError: an OSError came, or the safetensors library met one.
+        TrainingError: an OSError came, or a library written in Rust (safetensors, tokenizers) met one.
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except TunesmithError:
+        raise
+    except Exception as error:
+        if not isinstance(error, (OSError, SafetensorError)) and not _error_number(error):
+            raise
         reason, remedy = _REASONS.get(_error_number(error), (str(error), "see to what it says"))
         message = f"cannot write {target}: {reason}; what was saved before is intact"
         raise TrainingError(
@@ -86,10 +90,10 @@ def disk_errors(target: Path) -> Iterator[None]:
         ) from error
 
 
-def _error_number(error: OSError | SafetensorError) -> int:
+def _error_number(error: Exception) -> int:
     if isinstance(error, OSError):
         return error.errno or 0
-    told = re.search(r"\(os error (\d+)\)", str(error))  # the library has no other way of telling
+    told = re.search(r"\(os error (\d+)\)", str(error))  # these libraries have no other way of telling
     return int(told[1]) if told else 0
 
 
@@ -128,9 +132,9 @@ def write_folder(
             with _held(temporary):
                 listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
                 _write_bytes(temporary / manifest_name, _sealed({**manifest, "files": listed}))
-                _sync(temporary)
+                sync(temporary)
                 os.rename(temporary, final)
-                _sync(final.parent)
+                sync(final.parent)
 
 
 def write_file_atomic(path: Path, data: bytes | str) -> None:
@@ -145,7 +149,7 @@ def write_file_atomic(path: Path, data: bytes | str) -> None:
         with _temporary_beside(path) as temporary:
             _write_bytes(temporary, content)
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync(path.parent)
 
 
 def verify_folder(folder: Path, manifest_name: str) -> dict[str, Any]:
@@ -168,6 +172,11 @@ def verify_folder(folder: Path, manifest_name: str) -> dict[str, Any]:
     return manifest
 
 
+def temporary_name() -> str:
+    """A new name of the kind that `clean_temporary` removes."""
+    return f"tmp-{uuid.uuid4().hex}"
+
+
 def clean_temporary(parent: Path) -> list[str]:
     """Remove what writers that were killed left in `parent`; those still at work keep theirs.
 
@@ -175,8 +184,8 @@ def clean_temporary(parent: Path) -> list[str]:
         The names that were removed.
     """
     removed = []
-    for path in sorted(parent.glob(f"{_TEMPORARY}*")):
-        if _abandoned(path):
+    for path in sorted(parent.glob("tmp-*")):
+        if _TEMPORARY.fullmatch(path.name) and _abandoned(path):
             _remove(path)
             removed.append(path.name)
     return removed
@@ -188,7 +197,7 @@ def discard(path: Path) -> None:
     Raises:
         OSError: it cannot be renamed.
     """
-    away = path.with_name(_TEMPORARY + uuid.uuid4().hex)
+    away = path.with_name(temporary_name())
     os.rename(path, away)
     _remove(away)
 
@@ -199,7 +208,7 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         with suppress(FileExistsError):
             os.mkdir(path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 @contextmanager
@@ -228,7 +237,7 @@ def lock_folder(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary_beside(final: Path) -> Iterator[Path]:
-    temporary = final.with_name(_TEMPORARY + uuid.uuid4().hex)
+    temporary = final.with_name(temporary_name())
     try:
         yield temporary
     except BaseException:  # Ctrl-C too
@@ -252,7 +261,7 @@ def _write_entry(path: Path, content: Content) -> dict[str, Any]:
         os.chmod(
             path, os.stat(path.parent).st_mode & 0o666
         )  # libraries that write by renaming leave it at 0600
-        _sync(path)
+        sync(path)
     return {"sha256": _sha256(path), "bytes": os.path.getsize(path)}
 
 
@@ -267,7 +276,7 @@ def _write_bytes(path: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the disk remember a file, or the names in a folder (which Windows does by itself)."""
     is_folder = path.is_dir()
     if is_folder and sys.platform == "win32":

@@ -13,10 +13,12 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
+from tunesmith.allocator import keep_freed_memory
 from tunesmith.config import TrainSection
 from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Task
 from tunesmith.errors import TrainingError
@@ -66,10 +68,12 @@ def steps(
     """
     budget_tokens = micro_batch_tokens or job.settings.micro_batch_tokens
     parameters = [p for p in job.model.parameters() if p.requires_grad]
+    keep_freed_memory()
     for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
         began = time.perf_counter()
         factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
         learning_rate = set_learning_rate(optimizer, factor)
+        chosen = sorted(chosen, key=job.schedule.lengths_tokens.__getitem__)  # attention then pads little
         groups = [_corrupted(job, index, epoch) for index in chosen]
         lengths = [sum(item.length_tokens for item in group) for group in groups]
         while True:
@@ -115,6 +119,7 @@ def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], s
     seed_step(job.settings.seed, step, model.device)
     sums: list[torch.Tensor] = []
     units = 0.0
+    alone = len(micro_batches) == 1  # then the loss is divided, not every gradient
     for groups in micro_batches:
         batch = pack(groups, model.device)
         with autocast(model.device, job.precision):
@@ -122,12 +127,12 @@ def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], s
             loss, count = job.task.loss(outputs, batch, job.labels)
             if job.penalty is not None:
                 loss = loss + job.penalty(model, outputs, batch)
-        loss.backward()
+        (loss / count if alone else loss).backward()
         sums.append(loss.detach())
         units += count
         if not bool(torch.isfinite(sums[-1])):
             raise TrainingError(_name_bad_rows(job, batch, step), fix=_NOT_FINITE_FIX)
-    for parameter in model.parameters():
+    for parameter in () if alone else model.parameters():
         if parameter.grad is not None:
             parameter.grad.div_(units)
     return float(torch.stack(sums).sum()), units
@@ -159,7 +164,7 @@ def choose_precision(wished: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "cpu":
-        flags = getattr(torch.cpu, "get_capabilities", dict)()
+        flags: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return torch.bfloat16 if flags.get("avx512_bf16") or flags.get("amx_bf16") else torch.float32
     return torch.float32
 

@@ -24,12 +24,14 @@ class Plan:
         command: the full equivalent command.
         total_steps: optimizer steps of the whole run.
         start_step: steps already done by an earlier, interrupted run.
+        folder: where the model will be.
     """
 
     facts: Mapping[str, str]
     command: str
     total_steps: int
     start_step: int
+    folder: Path
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ Nothing here calls back; the command line prints what comes, Python users ignore
 from __future__ import annotations
 
 import json
+import math
+import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import safetensors
 import torch
@@ -22,16 +24,16 @@ from torch import Tensor
 import tunesmith
 from tunesmith import artifact, checkpoint, data, durable, engine, inference, judging, vocabulary
 from tunesmith.checkpoint import Identity, TrainingState
-from tunesmith.config import RunConfig, to_yaml
+from tunesmith.config import RunConfig, merge, to_yaml
 from tunesmith.contracts import StepReport
-from tunesmith.errors import CheckpointError, Interrupted
+from tunesmith.errors import CheckpointError, Interrupted, TrainingError, UserError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
-from tunesmith.interrupts import StopRequest, stop_requests
+from tunesmith.interrupts import stop_requests
 from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.model_card import render_card
-from tunesmith.optimization import build_optimizer
+from tunesmith.optimization import AS_SET, build_optimizer
 from tunesmith.planning import describe_plan
-from tunesmith.preparation import Setup, default_folder, evaluation_interval, make_parts, prepare, read_splits
+from tunesmith.preparation import Setup, Splits, default_folder, evaluation_interval, make_parts, prepare, read_splits
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
 CHECKPOINTS = "checkpoints"
@@ -55,16 +57,18 @@ def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event
     splits = read_splits(config, task, train, dev)
     folder = default_folder(config)
     with durable.lock_folder(folder):
+        durable.clean_temporary(folder)
+        durable.clean_temporary(folder / CHECKPOINTS)
         if artifact.is_complete(folder):
-            finished = _already_complete(folder, config, splits.fingerprints)
+            finished = _already_complete(folder, config, splits)
             if finished is not None:
                 yield finished
                 return
-        _write_rejects(folder, splits.read)
         setup = prepare(config, splits, task, method)
         training = _Training(setup, folder)
+        _write_rejects(folder, splits.read)
         yield from (Notice(text) for text in [*setup.notices, *training.notices])
-        yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step)
+        yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step, folder)
         yield from training.steps()
         metrics = training.finish(began)
         yield Finished(folder, metrics, time.perf_counter() - began)
@@ -82,7 +86,6 @@ class _Training:
         self.identity = make_identity(setup, self.trainable)
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
         self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
-        durable.clean_temporary(folder)
         loaded, self.notices = checkpoint.newest(folder / CHECKPOINTS)
         self.state = TrainingState(0, {}, {}, None, None, 0, 0, setup.config.train.micro_batch_tokens, [])
         if loaded is not None and self._may_continue(loaded.identity):
@@ -92,13 +95,13 @@ class _Training:
         checkpoint.trim_metrics(folder / CURVES, self.state.step)
 
     def _may_continue(self, saved: Identity) -> bool:
-        """Whether the saved state is of this very run; another one's is refused, or cleared if that was asked."""
+        """Whether the saved state is of this run; another one's is refused, or removed if that was asked."""
         try:
             checkpoint.check_identity(saved, self.identity)
         except CheckpointError:
             if not self.setup.config.output.overwrite:
                 raise
-            _clear(self.folder)
+            durable.discard(self.folder / CHECKPOINTS)
             return False
         return True
 
@@ -123,7 +126,7 @@ class _Training:
             setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
         )
         saved_at = time.monotonic()
-        with stop_requests() as stop, (self.folder / CURVES).open("a", encoding="utf-8") as curves:
+        with stop_requests() as stop, _open_curves(self.folder / CURVES) as curves:
             if self.has_stopped_early:
                 return
             for report in engine.steps(job, self.optimizer, self.state.step, self.state.micro_batch_tokens):
@@ -132,15 +135,16 @@ class _Training:
                 yield report
                 if report.step % every == 0 or report.step == total:
                     evaluated = self._evaluate()
-                    _append(curves, {"step": report.step, "dev": dict(evaluated.scores)})
+                    _append(curves, {"step": report.step, "dev": _finite(evaluated.scores)})
                     yield evaluated
-                is_last = report.step == total or self.has_stopped_early or stop.is_set
-                if is_last or self._save_is_due(saved_at):
-                    curves.flush()
+                is_last, is_asked = report.step == total or self.has_stopped_early, stop.is_set
+                if is_last or is_asked or self._save_is_due(saved_at):
+                    os.fsync(curves.fileno())  # the state must never be ahead of its curves
                     yield self._save()
                     saved_at = time.monotonic()
-                self._stop_if_asked(stop)
-                if self.has_stopped_early:
+                if is_asked or (is_last and stop.is_set):
+                    raise self._interrupted()
+                if is_last:
                     return
 
     def _count(self, report: StepReport) -> None:
@@ -162,7 +166,8 @@ class _Training:
         scores = judging.quick_scores(setup.task, answers.predictions, self.golds, setup.labels)
         value = judging.pick(scores, self.headline)
         best = self.state.best_score
-        is_best = best is None or (value < best if self.headline in SMALLER_IS_BETTER else value > best)
+        is_better = best is None or (value < best if self.headline in SMALLER_IS_BETTER else value > best)
+        is_best = is_better and math.isfinite(value)
         if is_best:
             weights = {name: parameter.detach().cpu().clone() for name, parameter in self.trainable.items()}
             self.state = replace(
@@ -189,18 +194,21 @@ class _Training:
         keep = self.setup.config.train.keep_checkpoints
         return Saved(state.step, checkpoint.save(self.folder / CHECKPOINTS, state, self.identity, keep))
 
-    def _stop_if_asked(self, stop: StopRequest) -> None:
-        if stop.is_set:
-            raise Interrupted(
-                f"stopped after step {self.state.step:,}; the training state is saved in {self.folder}",
-                fix="give the same command again to continue",
-            )
+    def _interrupted(self) -> Interrupted:
+        place = "" if self.setup.config.output.folder else f", with --out {self.folder}"
+        return Interrupted(
+            f"stopped after step {self.state.step:,}; the training state is saved in {self.folder}",
+            fix=f"give the same command again to continue{place}",
+        )
 
     def finish(self, began: float) -> Mapping[str, Any]:
         """Put the best weights back, judge them, and write the finished folder."""
         setup = self.setup
+        if self.state.best is None:
+            message = f"{self.headline} of the development rows was never a finite number"
+            raise TrainingError(message, fix="lower train.learning_rate, or choose another evaluate.metric")
         with torch.no_grad():
-            for name, tensor in (self.state.best or {}).items():
+            for name, tensor in self.state.best.items():
                 self.trainable[name].copy_(tensor)
         if setup.compaction is not None:
             vocabulary.expand(setup.model, setup.compaction)
@@ -217,19 +225,34 @@ class _Training:
             "README.md": render_card(facts, metrics, setup.labels),
         }
         artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts)
-        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+        with suppress(OSError):  # the next call takes them away
+            durable.discard(self.folder / CHECKPOINTS)
         return metrics
 
 
 def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
     """What must be the same when the run is continued."""
     return Identity(
-        config=json.loads(setup.config.model_dump_json()),
+        config=settle(setup.config, setup.splits, setup.learning_rate.value),
         data_fingerprints=dict(setup.splits.fingerprints),
         base_model_sha256=setup.base.sha256,
-        versions={**versions(), "torch_threads": str(torch.get_num_threads())},
+        versions={
+            **versions(),
+            "torch_threads": str(torch.get_num_threads()),
+            "precision": str(setup.precision).removeprefix("torch."),
+            "device": setup.model.device.type,
+        },
         trainable_sha256=checkpoint.hash_names(trainable),
     )
+
+
+def settle(config: RunConfig, splits: Splits, learning_rate: float | None) -> dict[str, Any]:
+    """The configuration with the columns and the learning rate found for the user written in.
+
+    Naming them, as the command that the plan prints does, is then the same run as leaving them out.
+    """
+    found = {"data": {"columns": dict(splits.read["train"].mapping)}, "train": {"learning_rate": learning_rate}}
+    return merge(json.loads(config.model_dump_json()), found)
 
 
 def versions() -> dict[str, str]:
@@ -250,6 +273,7 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
         "task": config["task"],
         "method": config["method"],
         "stores": setup.method.tags.stores,
+        "head": {**vars(setup.model.head_spec), "names": list(setup.model.head_spec.names)},
         "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
         "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},
         "data": {
@@ -257,33 +281,61 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
             "train_rows": len(setup.splits.train),
             "dev_rows": len(setup.splits.dev),
             "sources": {name: read.source for name, read in setup.splits.read.items()},
+            "columns": dict(setup.splits.read["train"].mapping),
         },
+        "learning_rate": asdict(setup.learning_rate),
         "seed": setup.config.train.seed,
         "config": config,
         "versions": identity.versions,
     }
 
 
-def _already_complete(folder: Path, config: RunConfig, fingerprints: Mapping[str, str]) -> Finished | None:
-    """An earlier run of the same command; another one's folder is refused, or cleared if that was asked."""
-    found = artifact.read_artifact(folder)
-    wanted = (found.facts["config"], found.facts["data"]["fingerprints"])
-    given = (json.loads(config.model_dump_json()), dict(fingerprints))
-    saved, now = (Identity(settings, prints, "", {}, "") for settings, prints in (wanted, given))
+def _already_complete(folder: Path, config: RunConfig, splits: Splits) -> Finished | None:
+    """What an earlier run of the same command gave; None where another one's folder is to be overwritten.
+
+    The old model stays until the new one is there, and so do the states of an overwriting that was cut short.
+
+    Raises:
+        UserError: another run's model, or a damaged one, stands there and is not to be overwritten.
+    """
     try:
-        checkpoint.check_identity(saved, now)
-    except CheckpointError as error:
+        found = artifact.read_artifact(folder)
+        rate = config.train.learning_rate or _ruled_rate(found.facts)
+        given = Identity(settle(config, splits, rate), dict(splits.fingerprints), "", {}, "")
+        differences = _compare(found.facts["config"], found.facts["data"]["fingerprints"], given)
+    except UserError as error:
         if config.output.overwrite:
-            _clear(folder)
             return None
-        raise CheckpointError(f"{folder} holds a finished run: {error.message}", fix=error.fix) from None
-    return Finished(folder, found.metrics, 0.0, already_complete=True)
+        raise UserError(error.message, fix="--set output.overwrite=true makes it again") from error
+    if not differences:
+        _drop_leftovers(folder, given)
+        return Finished(folder, found.metrics, 0.0, already_complete=True)
+    if config.output.overwrite:
+        return None
+    raise CheckpointError(
+        f"{folder} holds a finished model of another run: {'; '.join(differences)}",
+        fix="give another --out, or --set output.overwrite=true to replace it",
+    )
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run wrote for continuing; its model goes when the new one is there."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    (folder / CURVES).unlink(missing_ok=True)
+def _ruled_rate(facts: Mapping[str, Any]) -> float | None:
+    """The learning rate of a finished run, where the rule chose it and not the user."""
+    chosen = facts["learning_rate"]
+    return None if chosen["reason"] == AS_SET else chosen["value"]
+
+
+def _drop_leftovers(folder: Path, given: Identity) -> None:
+    """Remove the states of the finished run where its process was killed just before it would have."""
+    with suppress(CheckpointError, OSError):
+        loaded, _ = checkpoint.newest(folder / CHECKPOINTS)
+        if loaded and not _compare(loaded.identity.config, loaded.identity.data_fingerprints, given):
+            durable.discard(folder / CHECKPOINTS)
+
+
+def _compare(config: Mapping[str, Any], fingerprints: Mapping[str, Any], given: Identity) -> list[str]:
+    """How a saved run differs from the given one in what a finished folder knows."""
+    saved = replace(given, config=dict(config), data_fingerprints=dict(fingerprints))
+    return checkpoint.differences(saved, given)
 
 
 def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:
@@ -292,5 +344,17 @@ def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:
         data.write_rejected(folder / "rejected.jsonl", rejected)
 
 
-def _append(curves: Any, entry: Mapping[str, Any]) -> None:
+@contextmanager
+def _open_curves(path: Path) -> Iterator[TextIO]:
+    """Open metrics.jsonl for appending; each line is written at once, and a full disk is a TrainingError."""
+    with durable.disk_errors(path), path.open("a", encoding="utf-8", buffering=1) as curves:
+        yield curves
+
+
+def _append(curves: TextIO, entry: Mapping[str, Any]) -> None:
     curves.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN and no infinity."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}

@@ -47,7 +47,8 @@ def predict_rows(
     Returns:
         One of the task's Predictions a row, in order.
     """
-    bare = [row.model_copy(update={column.name: None}) for column in task.columns if column.role == "label" for row in rows]
+    unlabelled = {column.name: None for column in task.columns if column.role == "label"}
+    bare = [row.model_copy(update=unlabelled) for row in rows]
     items = task.encode(bare, make_context(model, labels))
     return predict_items(model, task, items, labels, batch_tokens, precision).predictions
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from tunesmith import inference
-from tunesmith.contracts import Baseline, Features, Labels, Task
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.config import EvaluateSection
+from tunesmith.contracts import Features, Labels, Task
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.scoring import Evaluation, difference, score_predictions, to_json
 from tunesmith.metrics import sum_counts
 from tunesmith.model import ModelOptions, load_model
 from tunesmith.preparation import Setup
 
-BEFORE = "before"
+BEFORE = "frozen"
 """Name of the baseline that is the model before fine-tuning."""
 
 
@@ -39,6 +43,31 @@ def pick(scores: Mapping[str, float], name: str) -> float:
     return scores[name]
 
 
+@dataclass(frozen=True)
+class Contest:
+    """What the competitors of a model need.
+
+    Attributes:
+        task: the model's task.
+        labels: the answers.
+        train: labelled rows to learn from.
+        base: the untouched base model.
+        max_tokens: longest sequence, as for the model.
+        settings: resamples, probe rows, batch size.
+        device: where the base model runs.
+        precision: of its arithmetic.
+    """
+
+    task: Task
+    labels: Labels
+    train: Sequence[Any]
+    base: BaseModelFolder
+    max_tokens: int
+    settings: EvaluateSection
+    device: torch.device
+    precision: torch.dtype
+
+
 def judge(setup: Setup, golds: Sequence[Any]) -> dict[str, Any]:
     """Score the tuned model and its competitors on the development rows.
 
@@ -53,49 +82,59 @@ def judge(setup: Setup, golds: Sequence[Any]) -> dict[str, Any]:
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
     judged = score_predictions(task, answers.predictions, golds, labels, resamples=section.resamples)
-    competitors = _competitors(setup, golds) if section.baselines else {}
+    contest = Contest(
+        task, labels, setup.splits.train, setup.base, setup.model.max_tokens, section, setup.model.device,
+        setup.precision,
+    )
+    competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}
+    report = report_contest(judged, competitors, contest, began)
+    return {**report, "split": "dev"}
+
+
+def report_contest(
+    judged: Evaluation, competitors: Mapping[str, Evaluation], contest: Contest, began: float
+) -> dict[str, Any]:
+    """Lay out a model's scores beside its competitors', as metrics.json has them."""
+    task, labels = contest.task, contest.labels
     report = to_json(judged, competitors, time.perf_counter() - began)
-    report["split"] = "dev"
+    report["baseline_titles"] = {b.name: b.title for b in task.baselines(labels) if b.name in competitors}
     if BEFORE in competitors:
-        gain = difference(competitors[BEFORE], judged, task, labels, resamples=section.resamples)
+        gain = difference(competitors[BEFORE], judged, task, labels, resamples=contest.settings.resamples)
         report["gain"] = asdict(gain)
     return report
 
 
-def _competitors(setup: Setup, golds: Sequence[Any]) -> dict[str, Evaluation]:
+def compete(contest: Contest, rows: Sequence[Any], golds: Sequence[Any]) -> dict[str, Evaluation]:
+    """Let every baseline of the task learn from the training rows and answer `rows`."""
     found: dict[str, Evaluation] = {}
-    features = _lazy_features(setup)
-    for baseline in setup.task.baselines(setup.labels):
-        train = _sample(setup.splits.train, setup.config.evaluate.probe_rows) if _is_probe(baseline) else None
-        predictions = baseline.predict(train or setup.splits.train, setup.splits.dev, features)
+    features = _lazy_features(contest)
+    for baseline in contest.task.baselines(contest.labels):
+        most = contest.settings.probe_rows if baseline.name == BEFORE else len(contest.train)
+        predictions = baseline.predict(_sample(contest.train, most), rows, features)
         found[baseline.name] = score_predictions(
-            setup.task, predictions, golds, setup.labels, resamples=setup.config.evaluate.resamples
+            contest.task, predictions, golds, contest.labels, resamples=contest.settings.resamples
         )
     return found
 
 
-def _is_probe(baseline: Baseline) -> bool:
-    return baseline.name == BEFORE
-
-
-def _sample(rows: Sequence[Any], most: int) -> list[Any]:
+def _sample(rows: Sequence[Any], most: int) -> Sequence[Any]:
     """A seeded sample, in order, where the probe would take too long on all rows."""
     if len(rows) <= most:
-        return list(rows)
+        return rows
     return [rows[place] for place in sorted(random.Random("probe").sample(range(len(rows)), most))]
 
 
-def _lazy_features(setup: Setup) -> Features:
+def _lazy_features(contest: Contest) -> Features:
     """Features of the untouched base model, which is loaded when the first row comes."""
     loaded: list[Any] = []
 
     def features(rows: Sequence[Any]) -> Any:
         if not loaded:
-            options = ModelOptions(setup.config.train.seed, setup.config.model.max_tokens)
-            fresh = load_model(setup.base, setup.task.head(setup.labels), options)
-            loaded.append(fresh.requires_grad_(False).to(setup.model.device))
-        items = setup.task.encode(rows, inference.make_context(loaded[0], setup.labels))
-        tokens = setup.config.evaluate.batch_tokens
-        return inference.mean_features(loaded[0], setup.task, items, tokens, setup.precision)
+            head = contest.task.head(contest.labels)
+            fresh = load_model(contest.base, head, ModelOptions(max_tokens=contest.max_tokens))
+            loaded.append(fresh.requires_grad_(False).to(contest.device))
+        items = contest.task.encode(rows, inference.make_context(loaded[0], contest.labels))
+        tokens = contest.settings.batch_tokens
+        return inference.mean_features(loaded[0], contest.task, items, tokens, contest.precision)
 
     return features

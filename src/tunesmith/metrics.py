@@ -32,6 +32,9 @@ AVERAGES = 3
 _CONSTANT = 1e-12
 """A variance below this share of the mean square is rounding error: the numbers count as all the same."""
 
+SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss"})
+"""Scores of which less is better."""
+
 
 def classification_counts(predicted: str | Collection[str], gold: str | Collection[str]) -> dict[str, float]:
     """Count one row.

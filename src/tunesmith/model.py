@@ -22,7 +22,7 @@ import transformers
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
-from tunesmith.attention import Segments, make_segments, packed_attention, spread
+from tunesmith.attention import Blocks, make_blocks, make_segments, packed_attention, spread
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import Batch, Encoded, HeadSpec
 from tunesmith.errors import ModelError
@@ -31,10 +31,23 @@ from tunesmith.packing import pack, sorted_runs
 PACKED = "tunesmith_packed"
 DEFAULT_MAX_TOKENS = 512
 DROPOUT_KEYS = (
-    "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout classifier_dropout_prob dropout "
-    "attention_dropout activation_dropout seq_classif_dropout embedding_dropout mlp_dropout hidden_dropout "
-    "resid_pdrop embd_pdrop attn_pdrop summary_first_dropout qa_dropout"
-).split()
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "seq_classif_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+    "summary_first_dropout",
+)
+"""What architectures call their dropouts."""
 
 transformers.AttentionInterface.register(PACKED, packed_attention)
 transformers.AttentionMaskInterface.register(PACKED, lambda *arguments, **options: None)
@@ -126,13 +139,12 @@ class Model(nn.Module):
         ids = batch.input_ids if self.compact_ids is None else self.compact_ids[batch.input_ids]
         if not self.packed:
             return self._trunk_padded(batch, ids)
-        segments = make_segments(batch.bounds, ids.device)
-        return self._trunk_packed(batch, ids, segments)
+        return self._trunk_packed(batch, ids, make_blocks(batch.bounds, ids.device))
 
-    def _trunk_packed(self, batch: Batch, ids: Tensor, segments: Segments) -> Tensor:
+    def _trunk_packed(self, batch: Batch, ids: Tensor, blocks: Blocks) -> Tensor:
         options: dict[str, Any] = {"position_ids": batch.positions[None] + self.position_offset}
         options |= self._optional(token_type_ids=batch.segment_ids[None], use_cache=False)
-        hidden: Tensor = self.hf.base_model(input_ids=ids[None], segments=segments, **options).last_hidden_state
+        hidden: Tensor = self.hf.base_model(input_ids=ids[None], segments=blocks, **options).last_hidden_state
         return hidden[0]  # (T, D)
 
     def _trunk_padded(self, batch: Batch, ids: Tensor) -> Tensor:
@@ -168,12 +180,21 @@ class Model(nn.Module):
         if pooling == "first":
             return hidden[bounds[:-1]]
         if pooling == "last":
-            return hidden[bounds[1:] - 1]
+            return hidden[self._last_places(batch.input_ids, bounds)]
         segments = make_segments(batch.bounds, hidden.device)
         rows = spread(hidden, segments)  # (S, L, D)
         if pooling == "max":
             return rows.masked_fill(~segments.valid[..., None], float("-inf")).amax(dim=1)
         return (rows.float().sum(dim=1) / bounds.diff()[:, None]).to(hidden.dtype)
+
+    def _last_places(self, ids: Tensor, bounds: Tensor) -> Tensor:
+        """(S,) place of each sequence's last token that does not pad: what Hugging Face's decoder heads read.
+
+        It matters where texts end in the token that also pads, as some tokenizers without a padding token have it.
+        """
+        places = torch.arange(len(ids), device=ids.device).where(ids != self.hf.config.get_text_config().pad_token_id, 0)
+        owners = torch.repeat_interleave(bounds.diff())  # (T,)
+        return bounds[:-1].scatter_reduce(0, owners, places, "amax")
 
     def sequence_logits(self, vectors: Tensor) -> Tensor:
         """The head on one vector a sequence: (S, D) → (S, C)."""
@@ -201,7 +222,8 @@ class Model(nn.Module):
     def set_head_bias(self, value: float) -> None:
         """Start every output of the head from `value`, where its last layer has a bias."""
         outside = self.mlp if self.mlp is not None else self.hf
-        last = [m for m in outside.modules() if isinstance(m, nn.Linear) and m.out_features == self.head_spec.classes]
+        linear = [module for module in outside.modules() if isinstance(module, nn.Linear)]
+        last = [module for module in linear if module.out_features == self.head_spec.classes]
         if last and last[-1].bias is not None:
             nn.init.constant_(last[-1].bias, value)
 
@@ -282,7 +304,7 @@ def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, t
     names = head.names or ("LABEL_0",)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
-    config.problem_type = head.problem
+    vars(config)["problem_type"] = head.problem
     text = config.get_text_config()
     if text.pad_token_id is None:
         text.pad_token_id = tokenizer.pad_token_id
@@ -299,7 +321,13 @@ def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:
     leak into each other; so this is measured, not looked up.
     """
     size = model.hf.config.get_text_config().vocab_size
-    ids = [[(7 * place + 11 * row + 3) % size for place in range(length)] for row, length in enumerate((5, 9, 3))]
+    lengths = [min(length, model.max_tokens) for length in (5, 40, 3)]
+    pad = model.hf.config.get_text_config().pad_token_id
+    words = [token for token in range(min(size, 1000)) if token != pad]
+    ids = [
+        [words[(7 * place + 11 * row + 3) % len(words)] for place in range(length)]
+        for row, length in enumerate(lengths)
+    ]
     batch = pack([[Encoded(sequences=(sequence,), target=None, row=row)] for row, sequence in enumerate(ids)])
     batch = Batch(**{**vars(batch), **{k: getattr(batch, k).to(model.device) for k in _ON_DEVICE}})
     was_training = model.training
@@ -309,9 +337,9 @@ def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:
         plain = model.trunk(batch)
         try:
             model.set_packed(True)
-            segments = make_segments(batch.bounds, batch.input_ids.device)
-            packed = model._trunk_packed(batch, batch.input_ids, segments)
-            agrees = segments.calls > 0 and bool((packed - plain).abs().max() <= tolerance * plain.abs().max())
+            blocks = make_blocks(batch.bounds, batch.input_ids.device)
+            packed = model._trunk_packed(batch, batch.input_ids, blocks)
+            agrees = blocks.calls > 0 and bool((packed - plain).abs().max() <= tolerance * plain.abs().max())
         except (NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError):
             agrees = False
     model.set_packed(agrees)
@@ -368,7 +396,7 @@ def _pooler_output(base: Any, hidden: Tensor) -> Tensor | None:
 
 def _position_offset(base: Any) -> int:
     """RoBERTa counts positions from padding_idx + 1."""
-    embeddings = getattr(base, "embeddings", None)
+    embeddings: Any = getattr(base, "embeddings", None)
     if hasattr(embeddings, "create_position_ids_from_input_ids"):
         return int(embeddings.padding_idx) + 1
     return 0

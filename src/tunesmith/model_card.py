@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -22,14 +23,14 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         Markdown with a YAML header as the Hugging Face hub reads it.
     """
     header = {
-        "base_model": facts["base"]["name"],
+        "base_model": _base_name(facts),
         "library_name": "transformers" if facts["stores"] == "full" else "tunesmith",
         "pipeline_tag": facts["task"]["name"],
         "tags": ["tunesmith"],
     }
     parts = [
         "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
-        f"# {facts['task']['name']} model, tuned from {_code(facts['base']['name'])}",
+        f"# {facts['task']['name']} model, tuned from {_code(_base_name(facts))}",
         _scores(metrics),
         _use(facts, labels),
         _data(facts, labels),
@@ -39,15 +40,31 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     return "\n\n".join(parts) + "\n"
 
 
+def _base_name(facts: Mapping[str, Any]) -> str:
+    """The hub id; of a path its last part alone, since cards are published and paths of this machine are not."""
+    name = str(facts["base"]["name"])
+    is_path = name.startswith((".", "~")) or PurePath(name).is_absolute()
+    return PurePath(name).name or name if is_path else name
+
+
 def _scores(metrics: Mapping[str, Any]) -> str:
     headline = metrics["headline"]
-    lines = ["## Scores", "", f"On {metrics['split']}, with 95 % intervals.", "", f"| system | {headline} |", "| --- | --- |"]
+    lines = ["## Scores", "", _where(metrics["split"]), "", f"| system | {headline} |", "| --- | --- |"]
     for name, scores in metrics["baselines"].items():
         lines.append(f"| {name} | {_interval(scores[headline])} |")
     lines.append(f"| **this model** | **{_interval(metrics['scores'][headline])}** |")
     if "gain" in metrics:
         lines += ["", f"Gain over the model before fine-tuning: {_interval(metrics['gain'], signed=True)}."]
     return "\n".join(lines)
+
+
+def _where(split: str) -> str:
+    if split != "dev":
+        return f"On {split}, with 95 % intervals."
+    return (
+        "On the development rows, with 95 % intervals. The best of several weights was chosen on these rows too, so "
+        "the score is a little flattering; `tunesmith evaluate` on other rows is not."
+    )
 
 
 def _interval(score: Mapping[str, float], signed: bool = False) -> str:
@@ -70,7 +87,8 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
 
 def _data(facts: Mapping[str, Any], labels: Labels) -> str:
     data = facts["data"]
-    lines = ["## Data", "", f"- training rows: {data['train_rows']:,}", f"- development rows: {data['dev_rows']:,}"]
+    lines = ["## Data", ""]
+    lines += [f"- {name} rows: {data[key]:,}" for name, key in (("training", "train_rows"), ("development", "dev_rows"))]
     lines += [f"- SHA-256 of {name}: `{value}`" for name, value in data["fingerprints"].items()]
     if labels.names:
         shown = zip(labels.names[:30], labels.counts, strict=False)
@@ -88,7 +106,7 @@ def _training(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             "## Training",
             "",
             f"- method: {facts['method']['name']}, {facts['trainable_parameters']:,} parameters trained",
-            f"- base: {_code(facts['base']['name'])}, SHA-256 `{facts['base']['sha256']}`; its licence applies",
+            f"- base: {_code(_base_name(facts))}, SHA-256 `{facts['base']['sha256']}`; its licence applies",
             f"- steps: {metrics['steps']:,}, best at {metrics['best_step']:,}; seed {facts['seed']}; "
             f"{metrics['seconds']:.0f} s",
             f"- versions: {versions}",

@@ -17,6 +17,10 @@ SLOPE = math.log(15) / math.log(2)
 """The rule passes through 3e-4 at 384 wide and 2e-5 at 768 wide (BERT-base; Devlin et al. 2019, appendix A.3)."""
 
 
+AS_SET = "as set"
+"""Reason of a learning rate that the user gave."""
+
+
 @dataclass(frozen=True)
 class LearningRate:
     """The highest learning rate of a run and where it comes from."""
@@ -38,7 +42,7 @@ def choose_learning_rate(wished: float | None, width: int, method_factor: float)
         0.0003
     """
     if wished is not None:
-        return LearningRate(wished, "as set")
+        return LearningRate(wished, AS_SET)
     rule = BASE_LEARNING_RATE * (BASE_WIDTH / width) ** SLOPE
     value = float(f"{min(max(rule, 1e-5), 5e-4) * method_factor:.2g}")
     reason = f"rule for a {width}-wide trunk"

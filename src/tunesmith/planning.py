@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.config import RunConfig
+from tunesmith.config import RunConfig, parse_setting
 from tunesmith.preparation import Setup, estimate_memory_bytes, evaluation_interval
 
 
@@ -21,6 +22,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
     facts = {
         "task": f"{setup.task.title}, {_answers(setup)}",
         "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), {len(setup.splits.dev):,} development",
+        "columns": _columns(setup),
         "model": f"{setup.base.name}, {'packed' if model.packed else 'padded'} execution on {model.device.type}, "
         f"{'bf16' if setup.precision == torch.bfloat16 else 'fp32'}",
         "method": f"{setup.method.title}, {_millions(trained)} of {_millions(_whole(setup))} parameters trained"
@@ -33,6 +35,11 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
         "folder": str(folder),
     }
     return facts, full_command(setup, folder)
+
+
+def _columns(setup: Setup) -> str:
+    mapping = setup.splits.read["train"].mapping
+    return ", ".join(f"{field} = {column!r}" for field, column in mapping.items())
 
 
 def _answers(setup: Setup) -> str:
@@ -83,12 +90,12 @@ def _settings(setup: Setup) -> Mapping[str, Any]:
     """Every setting that differs from its default, and the choices that were made for the user."""
     config, default = setup.config, RunConfig()
     chosen: dict[str, Any] = {
-        f"data.columns.{field}": column
+        f"data.columns.{field}": _plain(column)
         for read in list(setup.splits.read.values())[:1]
         for field, column in read.mapping.items()
         if field in read.guessed_fields or field in config.data.columns
     }
-    for name in ("model", "data", "train", "evaluate", "cache"):
+    for name in ("model", "data", "train", "evaluate", "cache", "output"):
         section, plain = getattr(config, name), getattr(default, name)
         for key in type(section).model_fields:
             value = getattr(section, key)
@@ -100,8 +107,14 @@ def _settings(setup: Setup) -> Mapping[str, Any]:
     return chosen
 
 
-_FLAGS = {("model", "name"), ("data", "train"), ("data", "dev"), ("data", "columns")}
+_FLAGS = {
+    *(("model", "name"), ("data", "train"), ("data", "dev"), ("data", "columns")),
+    *(("output", "folder"), ("output", "overwrite")),
+}
 
 
 def _plain(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    """Text that `--set` reads back as this value: a column named 1 must not become the number."""
+    if isinstance(value, str) and parse_setting(f"key={value}")[1] == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tunesmith.contracts import Encoded
 from tunesmith.model import Model
@@ -29,6 +31,29 @@ class Compaction:
     full: Tensor
     used: Tensor
     padding_idx: int | None
+
+
+class _Lookup(torch.autograd.Function):
+    """Rows of a table; the gradient is added into one buffer that is kept from step to step.
+
+    The usual backward makes a new zero-filled table each time, most of which stays zero: up to a third of a step.
+    """
+
+    @staticmethod
+    def forward(context: Any, table: Tensor, ids: Tensor, buffer: Tensor, padding_idx: int | None) -> Tensor:
+        context.table, context.ids, context.buffer, context.padding_idx = table, ids, buffer, padding_idx
+        return functional.embedding(ids, table)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[None, ...]:
+        table, ids = context.table, context.ids.flatten()
+        rows = gradient.reshape(len(ids), -1).to(table.dtype)
+        if context.padding_idx is not None:
+            rows = rows.masked_fill((ids == context.padding_idx)[:, None], 0.0)
+        if table.grad is None:
+            table.grad = context.buffer.zero_()
+        table.grad.index_add_(0, ids, rows)
+        return None, None, None, None
 
 
 def can_compact(model: Model) -> bool:
@@ -67,6 +92,10 @@ def compact(model: Model, ids: list[int]) -> Compaction:
     if embedding.padding_idx is not None:
         embedding.padding_idx = ids.index(embedding.padding_idx) if embedding.padding_idx in ids else None
     _set_rows(embedding, compaction.full[used])
+    buffer = torch.zeros_like(embedding.weight)
+    vars(embedding)["forward"] = lambda ids: _Lookup.apply(  # type: ignore[no-untyped-call]
+        embedding.weight, ids, buffer, embedding.padding_idx
+    )
     return compaction
 
 
@@ -74,6 +103,7 @@ def expand(model: Model, compaction: Compaction) -> None:
     """Write the trained rows back into the whole table and give the model its whole embedding again."""
     embedding = model.hf.get_input_embeddings()
     compaction.full[compaction.used] = embedding.weight.data
+    del vars(embedding)["forward"]
     embedding.padding_idx = compaction.padding_idx
     _set_rows(embedding, compaction.full)
     model.compact_ids = None

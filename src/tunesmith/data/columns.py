@@ -42,7 +42,7 @@ def resolve_columns(
 ) -> ColumnMap:
     """Find the column of each field.
 
-    The user's mapping wins; then a column named like the field, then one of its aliases (case, spaces,
+    The user's mapping wins; then a column remembered from training; then a column named like the field, then one of its aliases (case, spaces,
     hyphens and underscores do not count); then, for one required text and one required label, what the
     columns hold.
 
@@ -50,7 +50,7 @@ def resolve_columns(
         names: columns of the table.
         sample: its first rows.
         columns: fields wanted.
-        options: `mapping` and `labels_required` are used.
+        options: `mapping`, `remembered` and `labels_required` are used.
         source: name of the table.
 
     Raises:
@@ -61,9 +61,10 @@ def resolve_columns(
         >>> found = resolve_columns(["Review", "kind"], [{"Review": "good", "kind": "a"}] * 2, [text, label],
         ...                         ReadOptions(mapping={"label": "kind"}), "data.csv")
         >>> found.mapping
-        {'label': 'kind', 'text': 'Review'}
+        {'text': 'Review', 'label': 'kind'}
     """
     mapping = _by_user(names, columns, options, source)
+    _by_memory(names, columns, options, mapping)
     _by_name(names, columns, mapping)
     guessed: list[str] = []
     for column in columns:
@@ -75,7 +76,8 @@ def resolve_columns(
             raise _not_found(column, candidates, names, source)
         mapping[column.name] = candidates[0]
         guessed.append(column.name)
-    return ColumnMap(mapping, tuple(guessed))
+    ordered = {column.name: mapping[column.name] for column in columns if column.name in mapping}
+    return ColumnMap(ordered, tuple(guessed))
 
 
 def is_needed(column: Column, options: ReadOptions) -> bool:
@@ -99,6 +101,15 @@ def _by_user(
             raise DataError(f"{message}; columns: {listed(names)}", fix=fix)
         mapping[field] = wanted if wanted in names else alike[0]
     return mapping
+
+
+def _by_memory(
+    names: Sequence[str], columns: Sequence[Column], options: ReadOptions, mapping: dict[str, str]
+) -> None:
+    for column in columns:
+        wanted = options.remembered.get(column.name)
+        if wanted is not None and wanted in names and wanted not in mapping.values():
+            mapping.setdefault(column.name, wanted)
 
 
 def _plain(name: str) -> str:

@@ -28,7 +28,7 @@ DELIMITERS = (",", ";", "\t", "|")
 NO_DELIMITER = "\x1f"
 """Stands in where the header has one column: commas in the texts are then text."""
 SAMPLE_LINES = 1000
-REREAD_ROWS = 64
+REREAD_ROWS = 16
 """Stray quotes may cost so many times `max_row_bytes` of reading again; then a whole span is given up."""
 
 _field_limit = threading.Lock()
@@ -124,7 +124,7 @@ def _unlimited_fields() -> Iterator[None]:
 
 
 def _reader(lines: Sequence[str], start: int, dialect: Dialect) -> _csv.Reader:
-    left = islice(lines, start, None)
+    left = map(lines.__getitem__, range(start, len(lines)))  # unlike a slice, free of cost at any start
     if dialect.quotes:
         return csv.reader(left, delimiter=dialect.delimiter, strict=True)
     return csv.reader(left, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
@@ -249,7 +249,8 @@ class _Reader:
 
     def _row_fault(self, row: list[str], line: int, columns: list[str]) -> BadRow | None:
         if len(row) != len(columns):
-            problem = f"{len(row)} columns, wanted {len(columns)} as in the header"
+            came = "1 column" if len(row) == 1 else f"{len(row)} columns"
+            problem = f"{came}, wanted {len(columns)} as in the header"
             fix = f'enclose cells that hold {shorten(self.dialect.delimiter)} or a line end in "…"'
             return BadRow(self.name, line, None, shorten(row), problem, fix)
         if sum(map(len, row)) * 4 > self.max_row_bytes and sum(map(_size_bytes, row)) > self.max_row_bytes:

@@ -22,6 +22,7 @@ class ReadOptions:
 
     Attributes:
         mapping: field → column, where the user says so; wins over every guess.
+        remembered: field → column of the file that a model was trained on; used where such a column is there.
         format: format of the source; None: by its name, for standard input by its first byte.
         skip_bad: return bad rows instead of raising.
         labels_required: a row without a label is bad; False when only predicting.
@@ -29,6 +30,7 @@ class ReadOptions:
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
+    remembered: Mapping[str, str] = field(default_factory=dict)
     format: Format | None = None
     skip_bad: bool = False
     labels_required: bool = True

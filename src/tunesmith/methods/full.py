@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tunesmith.config import Section
 from tunesmith.contracts import Tags
@@ -13,7 +13,7 @@ from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
 
-class Config(Section):
+class FullConfig(Section):
     """Options of full fine-tuning."""
 
     train_layers: str = Field(default="all", pattern=r"^(all|top:\d+)$")
@@ -25,10 +25,10 @@ class Full:
 
     name: ClassVar[str] = "full"
     title: ClassVar[str] = "full fine-tuning"
-    Config: ClassVar[type[Config]] = Config
+    Config: ClassVar[type[BaseModel]] = FullConfig
     tags: ClassVar[Tags] = Tags()
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: FullConfig) -> None:
         self.config = config
 
     def apply(self, model: Model) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import BaseModel
+
 from tunesmith.config import Section
 from tunesmith.contracts import Tags
 from tunesmith.model import Model
 
 
-class Config(Section):
+class HeadConfig(Section):
     """Head-only tuning has no options."""
 
 
@@ -18,10 +20,10 @@ class Head:
 
     name: ClassVar[str] = "head"
     title: ClassVar[str] = "head only"
-    Config: ClassVar[type[Config]] = Config
+    Config: ClassVar[type[BaseModel]] = HeadConfig
     tags: ClassVar[Tags] = Tags(head_only=True, learning_rate_factor=10.0, stores="delta")
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: HeadConfig) -> None:
         self.config = config
 
     def apply(self, model: Model) -> None:

@@ -30,7 +30,7 @@ from tunesmith.contracts import Features
 from tunesmith.errors import DataError
 
 Answer = Callable[[Any, dict[str, float] | None], Any]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Truth = NDArray[np.bool_]
 """(N, C): which class holds in which row."""
 
@@ -307,12 +307,13 @@ def _chosen_strength(kind: str, known: Floats, truth: Truth) -> float:
 
 def _standardised(known: Any, asked: Any) -> tuple[Floats, Floats]:
     """Return both with mean 0 and deviation 1 over the known rows; dimensions that do not vary become 0."""
-    known, asked = np.asarray(known, dtype=np.float64), np.asarray(asked, dtype=np.float64)
-    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    known, asked = np.asarray(known, dtype=np.float32), np.asarray(asked, dtype=np.float32)
+    mean, deviation = known.mean(axis=0, dtype=np.float64), known.std(axis=0, dtype=np.float64)
     # Trained encoders have dimensions that are constant but for rounding: dividing by it would blow up noise.
     varies = deviation > 1e-6 * np.maximum(np.abs(mean), deviation.max())
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
-    return (known - mean) * scale, (asked - mean) * scale
+    # float32 halves the memory; its rounding is far below the tolerance at which the optimizers stop.
+    return ((known - mean) * scale).astype(np.float32), ((asked - mean) * scale).astype(np.float32)
 
 
 def _ridge_sparse(known: Any, targets: Sequence[float], asked: Any) -> Floats:
@@ -325,5 +326,5 @@ def _ridge_sparse(known: Any, targets: Sequence[float], asked: Any) -> Floats:
 def _ridge_dense(known: Floats, targets: Sequence[float], asked: Floats) -> Floats:
     from sklearn.linear_model import RidgeCV
 
-    model = RidgeCV(alphas=_PROBE_ALPHAS).fit(known, np.asarray(targets, dtype=np.float64))
+    model = RidgeCV(alphas=_PROBE_ALPHAS).fit(known.astype(np.float64), np.asarray(targets, dtype=np.float64))
     return np.asarray(model.predict(asked), dtype=np.float64)

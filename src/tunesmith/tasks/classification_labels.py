@@ -13,28 +13,22 @@ from tunesmith.errors import ConfigError, DataError, nearest
 MOST_INTEGER_CLASSES = 20
 """An integer column with more different values than this is a number, not classes."""
 
+_TEXT = (
+    *("text", "text_a", "texta", "sentence", "sentence1", "sentence_1", "text1", "text_1", "premise", "question1"),
+    *("content", "review", "comment", "body", "message", "tweet", "post", "headline", "title", "utterance"),
+    *("query", "question", "document", "description", "input", "src"),
+    *("文本", "内容", "正文", "评论", "句子", "标题", "文本1", "句子1", "问题"),
+)
+_TEXT_B = ("text_b", "textb", "sentence2", "sentence_2", "text2", "text_2", "hypothesis", "question2", "文本2", "句子2")
+_LABEL = (
+    *("label", "labels", "class", "category", "target", "sentiment", "topic", "intent", "emotion", "score"),
+    *("rating", "stars", "similarity", "tag", "tags", "polarity", "gold", "y"),
+    *("标签", "类别", "情感", "分类", "主题", "意图", "评分", "分数"),
+)
 COLUMNS = (
-    Column(
-        "text",
-        "text",
-        ("text", "text_a", "texta", "sentence", "sentence1", "sentence_1", "text1", "text_1", "premise", "question1")
-        + ("content", "review", "comment", "body", "message", "tweet", "post", "headline", "title", "utterance")
-        + ("query", "question", "document", "description", "input", "src")
-        + ("文本", "内容", "正文", "评论", "句子", "标题", "文本1", "句子1", "问题"),
-    ),
-    Column(
-        "text_b",
-        "text",
-        ("text_b", "textb", "sentence2", "sentence_2", "text2", "text_2", "hypothesis", "question2", "文本2", "句子2"),
-        required=False,
-    ),
-    Column(
-        "label",
-        "label",
-        ("label", "labels", "class", "category", "target", "sentiment", "topic", "intent", "emotion", "score")
-        + ("rating", "stars", "similarity", "tag", "tags", "polarity", "gold", "y")
-        + ("标签", "类别", "情感", "分类", "主题", "意图", "评分", "分数"),
-    ),
+    Column("text", "text", _TEXT),
+    Column("text_b", "text", _TEXT_B, required=False),
+    Column("label", "label", _LABEL),
 )
 
 

@@ -30,11 +30,11 @@ from tunesmith.contracts import (
 from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
-from tunesmith.tasks import classification_labels
+from tunesmith.tasks import classification_baselines, classification_labels
 from tunesmith.tasks.token_sequences import encode_texts
 
 
-class Row(BaseModel):
+class ClassificationRow(BaseModel):
     """A text or a pair of texts, with its label where it is known."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +43,7 @@ class Row(BaseModel):
     label: str | int | float | list[str] | None = None
 
 
-class Prediction(BaseModel):
+class ClassificationPrediction(BaseModel):
     """The answer for one row.
 
     Attributes:
@@ -58,7 +58,7 @@ class Prediction(BaseModel):
     probabilities: dict[str, float] | None = None
 
 
-class Config(Section):
+class ClassificationConfig(Section):
     """Options of text classification."""
 
     kind: Literal["auto", "single", "multi", "number"] = "auto"
@@ -84,14 +84,14 @@ class TextClassification:
 
     name: ClassVar[str] = "text-classification"
     title: ClassVar[str] = "text classification"
-    Row: ClassVar[type[BaseModel]] = Row
-    Prediction: ClassVar[type[BaseModel]] = Prediction
-    Config: ClassVar[type[BaseModel]] = Config
+    Row: ClassVar[type[BaseModel]] = ClassificationRow
+    Prediction: ClassVar[type[BaseModel]] = ClassificationPrediction
+    Config: ClassVar[type[BaseModel]] = ClassificationConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags()
     columns: ClassVar[tuple[Column, ...]] = classification_labels.COLUMNS
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ClassificationConfig) -> None:
         self.config = config
 
     def headline(self, labels: Labels) -> str:
@@ -162,14 +162,18 @@ class TextClassification:
         if labels.kind == "number":
             return squared_error(logits[:, 0], torch.tensor(targets, device=logits.device))
         weights = self._class_weights(labels, logits.device)
-        options = {"class_weights": weights, "smoothing": self.config.label_smoothing}
+        smoothing, gamma = self.config.label_smoothing, self.config.focal_gamma
         if labels.kind == "single":
             wanted = torch.tensor(targets, dtype=torch.int64, device=logits.device)  # (S,)
-            return classification_loss(logits, wanted, focal_gamma=self.config.focal_gamma, **options)
+            return classification_loss(
+                logits, wanted, class_weights=weights, smoothing=smoothing, focal_gamma=gamma
+            )
         several = torch.zeros(logits.shape, device=logits.device)  # (S, C)
         for place, chosen in enumerate(targets):
             several[place, list(chosen)] = 1.0
-        return multi_label_loss(logits, several, focal_gamma=self.config.focal_gamma, **options)
+        return multi_label_loss(
+            logits, several, class_weights=weights, smoothing=smoothing, focal_gamma=gamma
+        )
 
     def _class_weights(self, labels: Labels, device: torch.device) -> torch.Tensor | None:
         wished = self.config.class_weights
@@ -186,19 +190,19 @@ class TextClassification:
         probabilities = logits.softmax(-1) if labels.kind == "single" else logits.sigmoid()
         return list(probabilities.tolist())
 
-    def join(self, parts: Sequence[Any], labels: Labels) -> Prediction:
+    def join(self, parts: Sequence[Any], labels: Labels) -> ClassificationPrediction:
         """The mean over a row's windows, as an answer."""
         values = [sum(column) / len(parts) for column in zip(*parts, strict=True)]
         if labels.kind == "number":
-            return Prediction(label=values[0])
+            return ClassificationPrediction(label=values[0])
         return self._prediction(dict(zip(labels.names, values, strict=True)), labels.kind)
 
-    def _prediction(self, probabilities: dict[str, float], kind: str) -> Prediction:
+    def _prediction(self, probabilities: dict[str, float], kind: str) -> ClassificationPrediction:
         if kind == "multi":
             chosen = [name for name, value in probabilities.items() if value >= self.config.threshold]
-            return Prediction(label=chosen, probabilities=probabilities)
+            return ClassificationPrediction(label=chosen, probabilities=probabilities)
         best = max(probabilities, key=probabilities.__getitem__)
-        return Prediction(label=best, probability=probabilities[best], probabilities=probabilities)
+        return ClassificationPrediction(label=best, probability=probabilities[best], probabilities=probabilities)
 
     def gold(self, row: Any, labels: Labels) -> Any:
         """Class name, list of names, or number."""
@@ -250,21 +254,18 @@ class TextClassification:
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Majority, TF-IDF + logistic regression, and a linear probe of the untouched trunk."""
-        options = {
-            "texts_of": self.texts,
-            "target_of": lambda row: self._answer(row.label, labels),
-            "answer": self._baseline_answer,
-            "kind": labels.kind,
-        }
         kinds = (
             classification_baselines.Majority,
             classification_baselines.TfidfLogistic,
             classification_baselines.FrozenProbe,
         )
-        return [kind(**options) for kind in kinds]
+        return [
+            kind(labels.kind, self.texts, lambda row: self._answer(row.label, labels), self._baseline_answer)
+            for kind in kinds
+        ]
 
     @staticmethod
-    def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> Prediction:
+    def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> ClassificationPrediction:
         probability = None if probabilities is None or not isinstance(value, str) else probabilities[value]
-        return Prediction(label=value, probability=probability, probabilities=probabilities)
+        return ClassificationPrediction(label=value, probability=probability, probabilities=probabilities)
 

@@ -1,0 +1,315 @@
+"""The command line: a thin shell over the Python functions.
+
+Everything heavy is imported inside the commands, so that `tunesmith --help` answers at once. Results go to
+standard output, what people read goes to standard error. Exit codes: 0 done, 1 a fault of ours, 2 the user's
+input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from tunesmith import __version__
+from tunesmith.errors import ConfigError, Interrupted, TunesmithError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tunesmith.api import Predictor
+    from tunesmith.config import RunConfig
+    from tunesmith.console import Reporter
+
+EXIT_FAULT = 1
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""As the shell reports a program whose reader went away."""
+
+app = typer.Typer(
+    name="tunesmith",
+    help="Fine-tune a language model on your labelled texts, measure it honestly, and use it.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any setting, such as train.epochs=3; may be given often."
+    ),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside instead of stopping at them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder that fit wrote.")]
+
+
+def main() -> None:
+    """Run the command line (the entry point of the package)."""
+    try:
+        app()
+    except KeyboardInterrupt:  # before a command could take it
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print(f"tunesmith {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def fit(
+    file: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Training file; the same as --train.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="What is learnt; default: text-classification.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, or minilm.")] = None,
+    train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
+    dev: Annotated[
+        str | None, typer.Option(help="Development file; default: a part of the training file.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="How it is tuned: full or head.")] = None,
+    out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<time>.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")
+    ] = None,
+    setting: Settings = None,
+    skip_bad: SkipBad = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in --out.")] = False,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the table of classes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
+) -> None:
+    """Fine-tune a model; the same command again continues, or finds it complete.
+
+    `tunesmith fit data.csv` is enough: the rest is guessed and printed as a full command.
+    """
+    flags = {
+        "task": {"name": task},
+        "model": {"name": model},
+        "method": {"name": method},
+        "data": {"train": _one_of(file, train), "dev": dev, "skip_bad": skip_bad or None},
+        "output": {"folder": out, "overwrite": overwrite or None},
+    }
+    with _guarded() as console:
+        resolved = _resolve(config, recipe, flags, setting or [])
+        finished = _run(resolved, console, verbose=verbose, quiet=quiet)
+        if as_json:
+            state = {"folder": str(finished.folder), "already_complete": finished.already_complete}
+            _print_json({**state, **finished.metrics})
+
+
+def _one_of(file: str | None, train: str | None) -> str | None:
+    if file is not None and train is not None:
+        raise typer.BadParameter(f"training data came twice: {file} and --train {train}; give one of them")
+    return file if train is None else train
+
+
+def _resolve(
+    config: str | None, recipe: str | None, flags: dict[str, Any], settings: Sequence[str]
+) -> RunConfig:
+    """Settings from the least to the most telling: recipe, file, options, --set."""
+    from tunesmith.config import CLASSIC_RECIPE, read_config_file, resolve_config
+
+    if recipe not in (None, "classic"):
+        raise ConfigError(f"unknown recipe {recipe!r}", fix="--recipe classic is the only one")
+    given = {
+        name: {key: value for key, value in section.items() if value is not None}
+        for name, section in flags.items()
+    }
+    layers = [CLASSIC_RECIPE if recipe else {}, read_config_file(config) if config else {}, given]
+    return resolve_config(*layers, settings=settings)
+
+
+def _run(config: RunConfig, console: Console, *, verbose: bool, quiet: bool) -> Any:
+    """Fine-tune, printing what happens; returns the last event."""
+    from tunesmith.console import Reporter, working
+
+    with working(console, "loading"):
+        from tunesmith import api
+
+    with Reporter(console, verbose=verbose, quiet=quiet) as reporter:
+        try:
+            for event in api.fit_events(config):
+                reporter.show(event)
+        except Interrupted as error:
+            raise _with_command(error, reporter) from None
+    return event
+
+
+def _with_command(error: Interrupted, reporter: Reporter) -> Interrupted:
+    """A folder named after the clock needs the full command to be continued."""
+    command = reporter.plan.command if reporter.plan else "the same command"
+    return Interrupted(error.message, fix=f"to continue: {command}")
+
+
+@app.command()
+def evaluate(
+    folder: Folder,
+    data: Annotated[
+        str, typer.Option("--data", metavar="FILE", help="Labelled rows, or - for standard input.")
+    ],
+    setting: Settings = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a finished model on labelled rows: classes, intervals, who is taken for whom."""
+    with _guarded() as console:
+        from tunesmith.console import show_evaluation, working
+
+        options = _read_options(setting, skip_bad=skip_bad, labels_required=True)
+        with working(console, "scoring"):
+            from tunesmith import api
+
+            found = api.load(folder)
+            metrics = found.evaluate(data, options=options)
+        show_evaluation(console, metrics, found.artifact.metrics)
+        if as_json:
+            _print_json(metrics)
+
+
+@app.command()
+def predict(
+    folder: Folder,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts for a quick trial.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--in", metavar="FILE", help="Rows, or - for standard input.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Ends in .jsonl, .csv or .tsv; - or nothing: standard output."),
+    ] = None,
+    setting: Settings = None,
+    skip_bad: SkipBad = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
+) -> None:
+    """Answer rows in their order, as JSON lines or a table, however many there are."""
+    if bool(texts) == (source is not None):
+        raise typer.BadParameter("give either texts or --in FILE")
+    with _guarded() as console:
+        from tunesmith.prediction_files import check_target
+
+        check_target(out or "-", overwrite=overwrite)
+        options = _read_options(setting, skip_bad=skip_bad, labels_required=False)
+        from tunesmith.console import working
+
+        with working(console, "loading"):
+            from tunesmith import api
+
+            predictor = api.load(folder)
+        if texts and out is None:
+            _print_answers(predictor, texts)
+        else:
+            _write_answers(predictor, texts or source, out or "-", options, console)
+
+
+def _print_answers(predictor: Predictor, texts: Sequence[str]) -> None:
+    from tunesmith.console import make_console, show_predictions
+
+    answers = [prediction.model_dump() for prediction in predictor.predict(list(texts))]
+    show_predictions(make_console(sys.stdout), texts, answers)
+
+
+def _write_answers(predictor: Predictor, source: Any, out: str, options: Any, console: Console) -> None:
+    from tunesmith.console import show_written
+    from tunesmith.prediction_files import write_predictions
+
+    stream = predictor.stream(source, options)
+    written = write_predictions(
+        stream, predictor.predict_rows, out, sys.stdout.buffer, skip_bad=options.skip_bad
+    )
+    show_written(console, out, written.rows, written.rejected, written.examples)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option(metavar="DIR", help="The model's folder.")] = "tunesmith-demo",
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    model: Annotated[str | None, typer.Option(help="Base model; Chinese needs one.")] = None,
+) -> None:
+    """Fine-tune on the sample texts that ship with Tunesmith: before, after, five answers."""
+    with _guarded() as console:
+        from tunesmith.console import working
+
+        with working(console, "loading"):
+            from tunesmith.demo import run_demo
+
+        run_demo(console, out, language=language, model=model)
+
+
+def _read_options(settings: Sequence[str] | None, *, skip_bad: bool, labels_required: bool) -> Any:
+    """How a file is read: the data.columns and data.format settings apply here, too."""
+    from tunesmith.config import apply_settings, resolve_config
+    from tunesmith.data import ReadOptions
+
+    given = apply_settings({}, settings or [])
+    foreign = [name for name in given if name != "data"] + [
+        f"data.{key}" for key in given.get("data", {}) if key not in ("columns", "format")
+    ]
+    if foreign:
+        raise ConfigError(
+            f"--set {foreign[0]} has no effect here", fix="set data.columns.FIELD or data.format only"
+        )
+    section = resolve_config(given).data
+    return ReadOptions(
+        mapping=section.columns, format=section.format, skip_bad=skip_bad, labels_required=labels_required
+    )
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _guarded() -> Iterator[Console]:
+    """Turn what goes wrong into a message and an exit code; only a fault of ours shows a traceback."""
+    from tunesmith.console import make_console, show_error
+
+    console = make_console()
+    try:
+        yield console
+    except TunesmithError as error:
+        show_error(console, error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        show_error(console, "interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        _leave_quietly()
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        show_error(
+            console,
+            f"{type(error).__name__}: a fault of Tunesmith, not of yours; please report it with the above",
+        )
+        raise typer.Exit(EXIT_FAULT) from None
+
+
+def _leave_quietly() -> NoReturn:
+    """The reader of standard output has gone: keep Python from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(EXIT_BROKEN_PIPE)
+
+
+if __name__ == "__main__":
+    main()

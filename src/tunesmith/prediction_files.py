@@ -1,0 +1,275 @@
+"""Answers written row by row beside the records they belong to: JSON lines, CSV or TSV.
+
+- JSON lines: the record as it came, with one more key, `prediction`, that holds the whole answer.
+- CSV and TSV: the record's columns, then one column `predicted_<field>` for each field of the answer that is
+  no table itself (`predicted_label`, `predicted_probability`); several labels are joined by `|`.
+
+A name that is taken gets a number: `prediction (2)`. A file appears under its name when it is complete.
+
+Spreadsheets run cells that begin with `= + - @`, a tab or a line end as formulas. In CSV and TSV such texts
+get an apostrophe in front, as OWASP advises for CSV injection; numbers do not. JSON lines stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TextIO, cast
+
+from pydantic import BaseModel
+
+from tunesmith.data import BadRow, RowStream, bad_rows_error
+from tunesmith.data.options import unique_names
+from tunesmith.data.rejects import SHOWN_ROWS, display
+from tunesmith.errors import DataError
+
+OutputFormat = Literal["jsonl", "csv", "tsv"]
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+KEY = "prediction"
+NOT_WRITTEN = {".parquet", ".pq", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst"}
+
+
+def choose_format(target: str) -> OutputFormat:
+    """The format that a file name asks for; JSON lines unless it ends in .csv or .tsv (also .gz).
+
+    Raises:
+        DataError: it asks for a format that is not written.
+
+    Example:
+        >>> choose_format("out.CSV.gz"), choose_format("-")
+        ('csv', 'jsonl')
+    """
+    suffix = Path(target.lower().removesuffix(".gz")).suffix
+    if suffix in NOT_WRITTEN:
+        raise DataError(
+            f"{target} asks for {suffix}, which is not written", fix="end it in .jsonl, .csv or .tsv"
+        )
+    return "csv" if suffix == ".csv" else "tsv" if suffix in {".tsv", ".tab"} else "jsonl"
+
+
+def check_target(target: str, *, overwrite: bool) -> None:
+    """Refuse a file that must not or cannot be written, before any work is done.
+
+    Raises:
+        DataError: it exists and `overwrite` is off, is a folder, or its folder does not exist.
+    """
+    choose_format(target)
+    if target == "-":
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise DataError(
+            f"{target} is a folder, wanted a file", fix=f"give --out {path / 'predictions.jsonl'}"
+        )
+    if not path.parent.is_dir():
+        raise DataError(f"there is no folder {path.parent} to write {path.name} into", fix="make it first")
+    if path.exists() and not overwrite:
+        raise DataError(
+            f"{target} exists already", fix="give another --out, or add --overwrite to replace it"
+        )
+
+
+class PredictionWriter:
+    """Writes records and their answers to an open text stream.
+
+    Args:
+        stream: what is written to.
+        kind: how.
+        columns: the record's columns in order, for CSV and TSV.
+    """
+
+    def __init__(self, stream: TextIO, kind: OutputFormat, columns: Sequence[str]) -> None:
+        self.stream = stream
+        self.kind = kind
+        self.columns = list(columns)
+        self.fields: list[str] = []
+        self.table = csv.writer(stream, delimiter="\t" if kind == "tsv" else ",", lineterminator="\n")
+
+    def write(
+        self, records: Sequence[Mapping[str, Any]], predictions: Sequence[BaseModel], lines: Sequence[int]
+    ) -> None:
+        """Write rows that belong together one by one; `lines` are their places in the source.
+
+        Raises:
+            DataError: a record has a column that the table's head lacks.
+        """
+        answers = [prediction.model_dump(mode="json") for prediction in predictions]
+        for record, answer, line in zip(records, answers, lines, strict=True):
+            if self.kind == "jsonl":
+                self.stream.write(_json_line(record, answer))
+            else:
+                self._write_cells(record, answer, line)
+        self.stream.flush()
+
+    def _write_cells(self, record: Mapping[str, Any], answer: Mapping[str, Any], line: int) -> None:
+        if not self.fields:
+            self.fields = [
+                key for key, value in answer.items() if value is not None and not isinstance(value, dict)
+            ]
+            names = unique_names([*self.columns, *(f"predicted_{field}" for field in self.fields)])
+            self.table.writerow([make_cell(name) for name in names])
+        unknown = [key for key in record if key not in self.columns]
+        if unknown:
+            raise DataError(
+                f"line {line:,} has the key {unknown[0]!r}, which none of the first rows had",
+                fix="write JSON lines instead: --out FILE.jsonl",
+            )
+        cells = [record.get(column) for column in self.columns] + [answer[field] for field in self.fields]
+        self.table.writerow([make_cell(cell) for cell in cells])
+
+
+def make_cell(value: Any) -> str:
+    """A value as a cell that no spreadsheet runs as a formula.
+
+    Example:
+        >>> make_cell("=1+1"), make_cell("-3.5"), make_cell(["joy", "love"]), make_cell(None)
+        ("'=1+1", '-3.5', 'joy|love', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        value = "|".join(value)
+    elif isinstance(value, (dict, list, tuple)):
+        value = _dump(value)
+    text = str(value)
+    return "'" + text if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text[:1].isspace()
+
+
+def _json_line(record: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    shown = {key: value for key, value in answer.items() if value is not None}
+    key = unique_names([*record, KEY])[-1] if KEY in record else KEY
+    return _dump({**record, key: shown}) + "\n"
+
+
+def _dump(value: Any) -> str:
+    """JSON without NaN; dates and the like, which Parquet can hold, as text."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def open_output(target: str, stdout: BinaryIO) -> Iterator[TextIO]:
+    """Open a file that appears under its name when the block ends well, or standard output for "-".
+
+    Args:
+        target: a path (packed when it ends in .gz), or "-".
+        stdout: bytes go there for "-"; it stays open.
+
+    Raises:
+        DataError: the disk is full or bad; no part of the file is left then.
+    """
+    if target == "-":
+        stream = _as_text(stdout)
+        try:
+            yield stream
+        finally:
+            stream.detach()
+        return
+    path = Path(target)
+    partial = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as raw, _pack(raw, path) as packed, _as_text(packed) as stream:
+            yield stream
+        with partial.open("rb") as complete:
+            os.fsync(complete.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror or error}"
+        raise DataError(message, fix="check the folder and the free space") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _pack(raw: BinaryIO, path: Path) -> BinaryIO:
+    if not path.name.lower().endswith(".gz"):
+        return raw
+    return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+
+
+def _as_text(stream: BinaryIO) -> io.TextIOWrapper:
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        rows: answers written.
+        rejected: rows that could not be used.
+        examples: the first of these.
+        rejects: the file that holds them, or None.
+    """
+
+    rows: int
+    rejected: int
+    examples: tuple[BadRow, ...]
+    rejects: Path | None
+
+
+def write_predictions(
+    stream: RowStream,
+    answer: Callable[[Sequence[Any]], Sequence[BaseModel]],
+    target: str,
+    stdout: BinaryIO,
+    *,
+    skip_bad: bool = False,
+) -> Written:
+    """Answer a stream of rows chunk by chunk and write them in their order; memory stays flat.
+
+    Args:
+        stream: the rows.
+        answer: rows → their predictions.
+        target: a path whose end says the format, or "-" for JSON lines on `stdout`.
+        stdout: where "-" goes.
+        skip_bad: count bad rows, and list them in `<target>.rejected.jsonl`, instead of stopping.
+
+    Raises:
+        DataError: a row cannot be used and `skip_bad` is off, or none can, or the disk is full; no file is
+            left then.
+    """
+    rows, rejected, examples = 0, 0, list[BadRow]()
+    rejects = None if target == "-" else Path(f"{target}.rejected.jsonl")
+    with ExitStack() as stack:
+        output = stack.enter_context(open_output(target, stdout))
+        writer = PredictionWriter(output, choose_format(target), stream.columns)
+        aside: TextIO | None = None
+        for chunk in stream:
+            rows, rejected = rows + len(chunk.rows), rejected + len(chunk.rejected)
+            examples += chunk.rejected[: SHOWN_ROWS - len(examples)]
+            if chunk.rejected and not skip_bad:
+                raise bad_rows_error(chunk.rejected, rows + rejected, stream.source)
+            if chunk.rejected and rejects is not None:
+                aside = aside or stack.enter_context(open_output(str(rejects), stdout))
+                aside.writelines(_dump(asdict(bad)) + "\n" for bad in chunk.rejected)
+            writer.write(chunk.records, answer(chunk.rows), chunk.lines)
+        if rejected and not rows:
+            message = f"none of the {rejected:,} rows of {display(stream.source)} can be used"
+            raise DataError("\n  ".join([message, *map(str, examples)]), fix="correct the file")
+    return Written(rows, rejected, tuple(examples), rejects if aside is not None else None)

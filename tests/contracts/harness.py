@@ -1,0 +1,177 @@
+"""Sample rows of every task, found by file name, and short runs on tiny trunks; names no task and no method.
+
+A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the headline
+score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import TEXTS, make_tiny_trunk
+from tunesmith import engine, fitting, inference, judging, preparation
+from tunesmith.config import RunConfig, resolve_config
+from tunesmith.contracts import Batch, Encoded, Labels, Outputs, Task
+from tunesmith.methods import METHODS
+from tunesmith.model import Model
+from tunesmith.optimization import build_optimizer
+from tunesmith.packing import pack
+from tunesmith.preparation import Setup
+from tunesmith.tasks import TASKS, make_task
+
+FILES = sorted((Path(__file__).parent / "samples").glob("*.jsonl"))
+FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama"}
+"""A family for each kind of trunk that tags speak of; the first kind is used where any will do."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labelled rows of one task in one configuration.
+
+    Attributes:
+        name: file name without its ending.
+        task: name in TASKS.
+        options: of the task.
+        best: headline score of perfect predictions.
+        rows: as a user's file has them.
+        predictions: the right ones, as the task's Prediction has them.
+    """
+
+    name: str
+    task: str
+    options: Mapping[str, Any]
+    best: float
+    rows: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
+
+    def make_task(self) -> Task:
+        return make_task(self.task, self.options)
+
+    def make_rows(self, task: Task) -> list[Any]:
+        return [task.Row.model_validate(row) for row in self.rows]
+
+
+def read_sample(path: Path) -> Sample:
+    facts, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    name = path.name.removesuffix(".jsonl")
+    rows, predictions = ([line[key] for line in lines] for key in ("row", "prediction"))
+    return Sample(name, name.split(".")[0], facts["options"], facts["best"], rows, predictions)
+
+
+SAMPLES = [read_sample(path) for path in FILES]
+EACH_SAMPLE = [pytest.param(sample, id=sample.name) for sample in SAMPLES]
+EACH_PAIR = [
+    pytest.param((sample, method), id=f"{sample.name}+{method}") for sample in SAMPLES for method in METHODS
+]
+
+
+def kinds_of(sample: Sample, method: str | None = None) -> list[str]:
+    """The kinds of trunk that a task, and a method with it, work on."""
+    kinds = TASKS[sample.task].tags.trunk
+    if method is not None:
+        kinds = kinds & METHODS[method].tags.trunk
+    return [kind for kind in FAMILY_OF_KIND if kind in kinds]
+
+
+def make_trunks(folder: Path) -> dict[str, Path]:
+    """A tiny trunk of each kind that knows the words of all samples."""
+    texts = list(TEXTS)
+    for sample in SAMPLES:
+        task = sample.make_task()
+        texts += [text for row in sample.make_rows(task) for text in task.texts(row)]
+    return {kind: make_tiny_trunk(folder / family, family, texts) for kind, family in FAMILY_OF_KIND.items()}
+
+
+def make_config(sample: Sample, method: str, trunk: Path, *settings: str) -> RunConfig:
+    """A run of a few steps in fp32."""
+    base = {
+        "model": {"name": str(trunk)},
+        "task": {"name": sample.task, **sample.options},
+        "method": {"name": method},
+        "train": {
+            "precision": "fp32",
+            "device": "cpu",
+            "batch_size": 8,
+            "epochs": 1.0,
+            "learning_rate": 1e-3,
+        },
+        "evaluate": {"baselines": False, "resamples": 100},
+    }
+    return resolve_config(base, settings=settings)
+
+
+def make_setup(sample: Sample, method: str, trunk: Path, *settings: str) -> Setup:
+    """All before the first step; the rows are trained on and judged on."""
+    config = make_config(sample, method, trunk, *settings)
+    task, how = preparation.make_parts(config)
+    splits = preparation.read_splits(config, task, sample.rows, sample.rows)
+    return preparation.prepare(config, splits, task, how)
+
+
+def make_job(setup: Setup) -> engine.Job:
+    return engine.Job(
+        setup.model,
+        setup.task,
+        setup.labels,
+        setup.groups,
+        setup.schedule,
+        setup.config.train,
+        setup.precision,
+    )
+
+
+def optimizer_of(setup: Setup) -> torch.optim.Optimizer:
+    return build_optimizer(setup.model, setup.config.train, setup.learning_rate.value)
+
+
+def run_events(config: RunConfig, sample: Sample) -> Iterator[fitting.Event]:
+    return fitting.run(config, sample.rows, sample.rows)
+
+
+def headline(setup: Setup, items: Sequence[Encoded], rows: Sequence[Any]) -> float:
+    """The headline score of the model as it stands."""
+    answers = inference.predict_items(setup.model, setup.task, items, setup.labels)
+    golds = [setup.task.gold(row, setup.labels) for row in rows]
+    scores = judging.quick_scores(setup.task, answers.predictions, golds, setup.labels)
+    return scores[setup.task.headline(setup.labels)]
+
+
+def outputs_of(task: Task, model: Model, groups: Sequence[Sequence[Encoded]]) -> tuple[Outputs, Batch]:
+    batch = pack(groups, model.device)
+    with torch.no_grad():
+        return task.forward(model, batch), batch
+
+
+def random_split(groups: Sequence[Any], seed: int) -> list[list[Any]]:
+    """Cut a list into runs of random lengths."""
+    rng, runs = random.Random(seed), [[]]
+    for group in groups:
+        if runs[-1] and rng.random() < 0.5:
+            runs.append([])
+        runs[-1].append(group)
+    return runs
+
+
+class Frozen:
+    """A task whose corruption is the same in every epoch, so that what it asks for can be learnt by heart."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
+        return self._task.corrupt(item, random.Random(f"{item.row}/{item.part}"))
+
+
+def labels_of(sample: Sample, task: Task) -> Labels:
+    return task.labels(sample.make_rows(task))

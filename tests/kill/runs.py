@@ -1,0 +1,117 @@
+"""Small real runs, and what is compared of the folders that they leave."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import make_rows, make_tiny_trunk
+from tunesmith.config import RunConfig, merge, resolve_config
+
+TRAIN_ROWS, DEV_ROWS = 56, 40
+WRONG_SHARE = 0.2
+TIMES = re.compile(r"\b\d+ s\b")
+
+SETTINGS: dict[str, Any] = {
+    "model": {"dropout": 0.1},
+    "task": {"name": "text-classification", "pooling": "mean"},
+    "data": {"train": "numbers-train.csv", "dev": "numbers-dev.csv"},
+    "train": {
+        "epochs": 3,
+        "batch_size": 8,
+        "learning_rate": 3e-3,
+        "patience": 5,
+        "checkpoint_steps": 1,
+        "keep_checkpoints": 1,
+    },
+    "evaluate": {"per_epoch": 3, "baselines": False, "resamples": 100},
+}
+"""Dropout, evaluations that find better and worse weights, patience that ends before the last step."""
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "full": {},
+    "top": {
+        "method": {"name": "full", "train_layers": "top:1"},
+        "train": {"optimizer": "sgd", "learning_rate": 0.1, "checkpoint_steps": 2, "keep_checkpoints": 2},
+    },
+    "head": {"method": {"name": "head"}, "train": {"learning_rate": 3e-2, "batch_tokens": 100}},
+    "classes": {
+        "task": {"pooling": "standard"},
+        "data": {"train": "classes-train.csv", "dev": "classes-dev.csv"},
+        "train": {"max_steps": 12, "patience": None, "keep_checkpoints": 2},
+    },
+}
+"""Name of a way to train → what it changes in SETTINGS; they differ in what a state and a finished folder hold."""
+
+
+def make_inputs(folder: Path) -> Path:
+    """Write a tiny trunk and labelled texts, some of them labelled wrongly; returns the folder."""
+    make_tiny_trunk(folder / "trunk")
+    rows = make_rows(TRAIN_ROWS + DEV_ROWS)
+    noise = random.Random("noise")
+    for row in rows:
+        if noise.random() < WRONG_SHARE:
+            row["label"] = noise.choice(["negative", "positive"])
+    noise.shuffle(rows)
+    numbers = [{"text": row["text"], "label": f"{len(row['text']) + noise.random():.2f}"} for row in rows]
+    for kind, labelled in (("classes", rows), ("numbers", numbers)):
+        write_rows(folder / f"{kind}-train.csv", labelled[:TRAIN_ROWS])
+        write_rows(folder / f"{kind}-dev.csv", labelled[TRAIN_ROWS:])
+    return folder
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write labelled texts as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def make_config(inputs: Path, out: Path, *changes: Mapping[str, Any], recipe: str = "full") -> RunConfig:
+    """The configuration of a small run on the inputs into `out`."""
+    chosen = merge(SETTINGS, RECIPES[recipe])
+    places: dict[str, Any] = {
+        "model": {"name": str(inputs / "trunk")},
+        "data": {split: str(inputs / name) for split, name in chosen["data"].items()},
+        "output": {"folder": str(out)},
+    }
+    return resolve_config(chosen, places, *changes)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """File → SHA-256 of what must not depend on how often a run was stopped; times and places are left out."""
+    files = sorted(path for path in folder.rglob("*") if path.name != ".lock")
+    return {str(path.relative_to(folder)): hashlib.sha256(_lasting(path)).hexdigest() for path in files}
+
+
+def _lasting(path: Path) -> bytes:
+    if path.is_dir():
+        return b"a folder"
+    content = path.read_bytes()
+    if path.name == "README.md":
+        return TIMES.sub("", content.decode()).encode()
+    if path.name == "config.yaml":
+        return re.sub(rb"(?m)^  folder: .*$", b"", content)
+    if path.name == "metrics.jsonl":
+        return "\n".join(_dump(json.loads(line)) for line in content.splitlines()).encode()
+    return _dump(json.loads(content)).encode() if path.suffix == ".json" else content
+
+
+def _dump(content: Any) -> str:
+    return json.dumps(_bare(content), sort_keys=True)
+
+
+def _bare(content: Any) -> Any:
+    """Without seconds, places, and the hashes of files that hold them."""
+    if isinstance(content, dict):
+        left_out = {"seconds", "output", "manifest_sha256"}
+        kept = {key: _bare(value) for key, value in content.items() if key not in left_out}
+        return merge(kept, {"files": sorted(kept["files"])}) if "files" in kept else kept
+    return [_bare(value) for value in content] if isinstance(content, list) else content
