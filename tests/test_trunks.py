@@ -1,4 +1,4 @@
-"""Every family of trunk: packed = padded = Hugging Face, no neighbour leaks, what is written loads elsewhere."""
+"""Every family of trunk: packed = padded = Hugging Face, no neighbour leaks, what is written loads there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import DECODERS, FAMILIES, TEXTS, make_tiny_trunk
 from tunesmith import api, artifact, base_models, inference
 from tunesmith.attention import SHORT_TOKENS, attend, make_blocks, make_segments, packed_attention
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels
 from tunesmith.engine import autocast
+from tunesmith.errors import MethodError, ModelError
+from tunesmith.methods.full import Full
+from tunesmith.methods.head import Head
 from tunesmith.model import Model, ModelOptions, choose_trunk_path, load_model
 from tunesmith.packing import pack
 from tunesmith.tasks.text_classification import TextClassification
@@ -145,9 +149,7 @@ def test_a_neighbour_changes_nothing(family: str, models: Any) -> None:
             hidden_now, logits_now = run(model, changed)
             kept = [row for row in range(len(items)) if row != place]
             assert torch.equal(logits_now[kept], logits[kept])
-            mine = (
-                torch.cat([torch.full((item.length_tokens,), row) for row, item in enumerate(items)]) == place
-            )
+            mine = torch.cat([torch.full((item.length_tokens,), row) for row, item in enumerate(items)]) == place
             assert torch.equal(hidden_now[~mine], hidden[~mine])
             assert not torch.equal(hidden_now[mine], hidden[mine])
 
@@ -160,7 +162,7 @@ def test_the_path_is_measured_not_looked_up(family: str, models: Any) -> None:
 
 
 def test_packing_a_trunk_that_ignores_the_interface_would_leak(folders: Any) -> None:
-    """Why deberta-v2 runs padded: asked to run packed it says nothing, calls no function of ours, and is wrong."""
+    """Why deberta-v2 runs padded: asked to run packed it calls no function of ours, and is silently wrong."""
     model = load(folders("deberta-v2")).eval()
     batch = pack([[item] for item in make_items(model, (7, 30))])
     blocks = make_blocks(batch.bounds, model.device)
@@ -219,9 +221,7 @@ def test_token_types_of_pairs_are_used(family: str, models: Any) -> None:
 
 
 @pytest.mark.parametrize("family", sorted(DECODERS))
-def test_a_text_that_ends_in_the_padding_token_is_read_as_hugging_face_reads_it(
-    family: str, models: Any
-) -> None:
+def test_a_text_that_ends_in_the_padding_token_is_read_as_hugging_face_reads_it(family: str, models: Any) -> None:
     """Some tokenizers end every text with the token that also pads; their heads look in front of it."""
     model = models(family)
     pad = model.tokenizer.pad_token_id
@@ -259,6 +259,38 @@ def test_dropout_setting_reaches_every_dropout(family: str, folders: Any) -> Non
         assert not torch.equal(run(noisy, items)[1], run(noisy, items)[1])
 
 
+@pytest.mark.parametrize("depth", ["top:1", "head only"])
+@each_family
+def test_frozen_layers_run_as_they_will_later(family: str, depth: str, folders: Any) -> None:
+    """Without dropout, so that their output is the same in every epoch."""
+    model = load(folders(family), dropout=0.4)
+    method: Any = Head(Head.Config())
+    if depth != "head only":
+        method = Full(Full.Config(train_layers=depth))
+        if not model.layers():  # they share their weights: none can be frozen alone
+            with pytest.raises(MethodError, match="no separate layers"):
+                method.apply(model)
+            return
+    method.apply(model)
+    entered: list[list[torch.Tensor]] = []
+    first = model.layers()[-1] if depth == "top:1" else model.hf.base_model
+
+    def keep(module: Any, arguments: Any, options: Any, output: Any) -> None:
+        entered[-1].append(arguments[0] if depth == "top:1" else output.last_hidden_state)
+
+    items = make_items(model, (5, 30, 12))
+    batch = pack([[item] for item in items])
+    handle = first.register_forward_hook(keep, with_kwargs=True)
+    with torch.no_grad():
+        for training in (False, True, True):
+            entered.append([])
+            model.train(training)
+            model.trunk(batch)
+    handle.remove()
+    for trained in entered[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(trained, entered[0], strict=True))
+
+
 @each_family
 def test_bf16_is_close_to_fp32(family: str, models: Any) -> None:
     model = models(family)
@@ -271,6 +303,32 @@ def test_bf16_is_close_to_fp32(family: str, models: Any) -> None:
     assert 0 < float((rounded.float() - exact).abs().max()) < 0.1 * max(spread, 0.2)
 
 
+@each_family
+def test_a_head_of_other_classes_is_made_anew(family: str, folders: Any, tmp_path: Path) -> None:
+    """A model that was fine-tuned before is a base model like any other."""
+    load(folders(family)).hf.save_pretrained(tmp_path)
+    load(folders(family)).tokenizer.save_pretrained(tmp_path)
+    head = HeadSpec("sequence", ("a", "b"), "single_label_classification")
+    first, second = load(tmp_path, head, seed=7), load(tmp_path, head, seed=7)
+    old = load(folders(family)).hf.base_model.state_dict()
+    assert all(torch.equal(value, old[name]) for name, value in first.hf.base_model.state_dict().items())
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+    with torch.no_grad():
+        assert run(first, make_items(first, (5, 7)))[1].shape == (2, 2)
+
+
+@each_family
+def test_a_trunk_with_gaps_is_refused(family: str, tmp_path: Path) -> None:
+    """Hugging Face fills them with noise and goes on."""
+    folder = make_tiny_trunk(tmp_path, family)
+    tensors = load_file(folder / "model.safetensors")
+    lost = next(name for name in sorted(tensors) if "layer" in name or name.startswith("h."))
+    del tensors[lost]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=lost.rsplit(".", 2)[-2]):
+        load(folder)
+
+
 @pytest.mark.parametrize("family", ["bert", "llama"])
 @pytest.mark.parametrize("form", ["standard", "mlp"])
 def test_new_weights_depend_on_the_seed_alone(family: str, form: str, folders: Any) -> None:
@@ -281,9 +339,7 @@ def test_new_weights_depend_on_the_seed_alone(family: str, form: str, folders: A
     assert torch.equal(torch.get_rng_state(), state), "loading a model must not move the global generator"
     torch.manual_seed(2)
     second, other = load(folders(family), head, seed=7), load(folders(family), head, seed=8)
-    names = [
-        name for name, value in first.state_dict().items() if not torch.equal(value, other.state_dict()[name])
-    ]
+    names = [name for name, value in first.state_dict().items() if not torch.equal(value, other.state_dict()[name])]
     assert names
     assert not [name for name in names if "layer" in name], "the trunk is not new"
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
@@ -297,9 +353,7 @@ def test_new_weights_depend_on_the_seed_alone(family: str, form: str, folders: A
 def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any, tmp_path: Path) -> None:
     task = TextClassification(TextClassification.Config.model_validate({"kind": kind}))
     labels = (
-        Labels((), (), kind, {"mean": 2.0})
-        if kind == "number"
-        else Labels(("bad", "good", "mixed"), (1, 1, 1), kind)
+        Labels((), (), kind, {"mean": 2.0}) if kind == "number" else Labels(("bad", "good", "mixed"), (1, 1, 1), kind)
     )
     model = load(folders(family), task.head(labels)).eval()
     with torch.no_grad():
@@ -311,9 +365,7 @@ def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any,
     rows = [task.Row(text=text) for text in texts]
     answers = api.load(tmp_path).predict_rows(rows)
 
-    hf = transformers.AutoModelForSequenceClassification.from_pretrained(
-        tmp_path, local_files_only=True
-    ).eval()
+    hf = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path, local_files_only=True).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     with torch.no_grad():
         theirs = hf(**tokenizer(texts, padding=True, return_tensors="pt")).logits

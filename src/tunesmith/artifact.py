@@ -83,13 +83,13 @@ def write_artifact(
         "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
         "max_tokens": model.max_tokens,
     }
-    ready = folder / durable.temporary_name()
     with durable.disk_errors(folder), _scratch(folder) as scratch:
         files: dict[str, durable.Content] = {
             path.name: partial(_move, path) for path in _library_files(scratch, model, facts["stores"])
         }
         files["labels.json"] = _json(vars(labels)).encode()
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
+        ready = scratch / "ready"
         durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
         durable.write_file_atomic(folder / CARD, texts[CARD])
         _publish(ready, folder)
@@ -115,7 +115,6 @@ def _publish(ready: Path, folder: Path) -> None:
         (ready / name).replace(folder / name)
     durable.sync(folder)
     (ready / FACTS).replace(folder / FACTS)
-    ready.rmdir()
     durable.sync(folder)
 
 
@@ -166,7 +165,10 @@ def read_artifact(folder: str | Path) -> Artifact:
     if not is_complete(path):
         state = "holds an unfinished run" if (path / "checkpoints").is_dir() else "is no Tunesmith model"
         raise ModelError(f"{folder} {state}: it has no {FACTS}", fix="run the same tunesmith fit command again")
-    facts = durable.verify_folder(path, FACTS)
+    try:
+        facts = durable.verify_folder(path, FACTS)
+    except durable.DamagedFolder as error:
+        raise ModelError(error.message, fix=error.fix) from error
     if facts["format"] > FORMAT:
         raise ModelError(
             f"{folder} has format {facts['format']}, this version reads up to {FORMAT}",

@@ -78,11 +78,13 @@ class Blocks:
     """The sequences of a packed row in runs of similar length, so that attention pads little.
 
     Attributes:
-        parts: the runs, in order; together they are the whole row.
+        parts: the runs, in order; together they are the whole row but its tail.
+        tail_tokens: tokens behind the last sequence that only round the row up; nobody attends to or from them.
         calls: attention calls served, so that a trunk that never asks is noticed.
     """
 
     parts: list[Segments]
+    tail_tokens: int = 0
     calls: int = 0
 
 
@@ -100,12 +102,13 @@ def make_segments(bounds: Tensor, device: torch.device) -> Segments:
     return Segments(int(bounds[0]), int(bounds[-1]), longest, slots.to(device), valid.to(device))
 
 
-def make_blocks(bounds: Tensor, device: torch.device) -> Blocks:
+def make_blocks(bounds: Tensor, device: torch.device, tail_tokens: int = 0) -> Blocks:
     """Cut a packed row into runs of similar length; best when it is packed in order of length.
 
     Args:
         bounds: (S+1,) integers on the CPU.
         device: where the maps are needed; on a GPU one run is faster than several.
+        tail_tokens: how many tokens were added behind the last sequence.
     """
     lengths = bounds.diff().tolist()
     cuts = [0]
@@ -116,7 +119,8 @@ def make_blocks(bounds: Tensor, device: torch.device) -> Blocks:
             cuts.append(place)
             shortest = longest = length
     ends = [*cuts[1:], len(lengths)]
-    return Blocks([make_segments(bounds[a : b + 1], device) for a, b in zip(cuts, ends, strict=True)])
+    parts = [make_segments(bounds[a : b + 1], device) for a, b in zip(cuts, ends, strict=True)]
+    return Blocks(parts, tail_tokens)
 
 
 class _Spread(torch.autograd.Function):
@@ -205,6 +209,8 @@ def packed_attention(
         mask = part.mask(causal, options.get("sliding_window"), query.dtype)
         attended = attend(rows[0], rows[1], rows[2], mask, dropout, scaling)  # (S, H, L, d)
         done.append(collect(attended.transpose(1, 2), part))
+    if blocks.tail_tokens:
+        done.append(done[-1].new_zeros(blocks.tail_tokens, *done[-1].shape[1:]))
     return (torch.cat(done) if len(done) > 1 else done[0])[None], None
 
 

@@ -42,9 +42,7 @@ app = typer.Typer(
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any setting, such as train.epochs=3; may be given often."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as train.epochs=3; may be given often."),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside instead of stopping at them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -70,21 +68,15 @@ def _root(
 
 @app.command()
 def fit(
-    file: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="Training file; the same as --train.")
-    ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="DATA", help="Training file; the same as --train.")] = None,
     task: Annotated[str | None, typer.Option(help="What is learnt; default: text-classification.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, or minilm.")] = None,
     train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
-    dev: Annotated[
-        str | None, typer.Option(help="Development file; default: a part of the training file.")
-    ] = None,
+    dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
     method: Annotated[str | None, typer.Option(help="How it is tuned: full or head.")] = None,
     out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<time>.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")] = None,
     setting: Settings = None,
     skip_bad: SkipBad = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in --out.")] = False,
@@ -92,9 +84,10 @@ def fit(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the table of classes.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
 ) -> None:
-    """Fine-tune a model; the same command again continues, or finds it complete.
+    """Fine-tune a model; the same command again continues.
 
-    `tunesmith fit data.csv` is enough: the rest is guessed and printed as a full command.
+    `tunesmith fit data.csv` is enough: the rest is guessed and printed as a full command. A run that was
+    stopped goes on where it was; one that had finished is left as it is.
     """
     flags = {
         "task": {"name": task},
@@ -117,17 +110,14 @@ def _one_of(file: str | None, train: str | None) -> str | None:
     return file if train is None else train
 
 
-def _resolve(
-    config: str | None, recipe: str | None, flags: dict[str, Any], settings: Sequence[str]
-) -> RunConfig:
+def _resolve(config: str | None, recipe: str | None, flags: dict[str, Any], settings: Sequence[str]) -> RunConfig:
     """Settings from the least to the most telling: recipe, file, options, --set."""
     from tunesmith.config import CLASSIC_RECIPE, read_config_file, resolve_config
 
     if recipe not in (None, "classic"):
         raise ConfigError(f"unknown recipe {recipe!r}", fix="--recipe classic is the only one")
     given = {
-        name: {key: value for key, value in section.items() if value is not None}
-        for name, section in flags.items()
+        name: {key: value for key, value in section.items() if value is not None} for name, section in flags.items()
     }
     layers = [CLASSIC_RECIPE if recipe else {}, read_config_file(config) if config else {}, given]
     return resolve_config(*layers, settings=settings)
@@ -158,14 +148,12 @@ def _with_command(error: Interrupted, reporter: Reporter) -> Interrupted:
 @app.command()
 def evaluate(
     folder: Folder,
-    data: Annotated[
-        str, typer.Option("--data", metavar="FILE", help="Labelled rows, or - for standard input.")
-    ],
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Labelled rows, or - for standard input.")],
     setting: Settings = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a finished model on labelled rows: classes, intervals, who is taken for whom."""
+    """Score a model on labelled rows, beside its competitors."""
     with _guarded() as console:
         from tunesmith.console import show_evaluation, working
 
@@ -183,12 +171,8 @@ def evaluate(
 @app.command()
 def predict(
     folder: Folder,
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts for a quick trial.")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option("--in", metavar="FILE", help="Rows, or - for standard input.")
-    ] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts for a quick trial.")] = None,
+    source: Annotated[str | None, typer.Option("--in", metavar="FILE", help="Rows, or - for standard input.")] = None,
     out: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Ends in .jsonl, .csv or .tsv; - or nothing: standard output."),
@@ -197,7 +181,11 @@ def predict(
     skip_bad: SkipBad = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
 ) -> None:
-    """Answer rows in their order, as JSON lines or a table, however many there are."""
+    """Answer a file row by row, or a few texts.
+
+    JSON lines get one more key, `prediction`; a table gets the columns `predicted_label` and so on. There, a
+    text that a spreadsheet would run as a formula gets an apostrophe in front.
+    """
     if bool(texts) == (source is not None):
         raise typer.BadParameter("give either texts or --in FILE")
     with _guarded() as console:
@@ -229,9 +217,7 @@ def _write_answers(predictor: Predictor, source: Any, out: str, options: Any, co
     from tunesmith.prediction_files import write_predictions
 
     stream = predictor.stream(source, options)
-    written = write_predictions(
-        stream, predictor.predict_rows, out, sys.stdout.buffer, skip_bad=options.skip_bad
-    )
+    written = write_predictions(stream, predictor.predict_rows, out, sys.stdout.buffer, skip_bad=options.skip_bad)
     show_written(console, out, written.rows, written.rejected, written.examples)
 
 
@@ -241,7 +227,7 @@ def demo(
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     model: Annotated[str | None, typer.Option(help="Base model; Chinese needs one.")] = None,
 ) -> None:
-    """Fine-tune on the sample texts that ship with Tunesmith: before, after, five answers."""
+    """Fine-tune on sample texts: before, after, five answers."""
     with _guarded() as console:
         from tunesmith.console import working
 
@@ -261,9 +247,7 @@ def _read_options(settings: Sequence[str] | None, *, skip_bad: bool, labels_requ
         f"data.{key}" for key in given.get("data", {}) if key not in ("columns", "format")
     ]
     if foreign:
-        raise ConfigError(
-            f"--set {foreign[0]} has no effect here", fix="set data.columns.FIELD or data.format only"
-        )
+        raise ConfigError(f"--set {foreign[0]} has no effect here", fix="set data.columns.FIELD or data.format only")
     section = resolve_config(given).data
     return ReadOptions(
         mapping=section.columns, format=section.format, skip_bad=skip_bad, labels_required=labels_required

@@ -63,7 +63,7 @@ class DataSection(Section):
     columns: dict[str, str] = Field(default_factory=dict)
     """Field → column of the file, where the guess is wrong: data.columns.text=Body."""
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
-    """Format of the files where their names do not tell; needed for standard input that is not JSONL."""
+    """Format of the files where their names do not tell; standard input is told by its first byte."""
     skip_bad: bool = False
     """Put bad rows into rejected.jsonl instead of stopping."""
 
@@ -135,14 +135,14 @@ class EvaluateSection(Section):
 class CacheSection(Section):
     """What is reused for speed; each exact."""
 
-    vocabulary: Literal["auto", "on", "off"] = "auto"
-    """Train on the embedding rows that the data touches (exact vocabulary compaction)."""
+    vocabulary: Literal["auto", "off"] = "auto"
+    """auto: train on the embedding rows that the data touches (exact vocabulary compaction); off: on all rows."""
 
     @field_validator("vocabulary", mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
         """YAML 1.1 reads on and off as true and false."""
-        return ("on" if value else "off") if isinstance(value, bool) else value
+        return ("auto" if value else "off") if isinstance(value, bool) else value
 
 
 class OutputSection(Section):

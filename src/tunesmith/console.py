@@ -44,10 +44,12 @@ class Reporter:
         console: where to print.
         verbose: also the table of classes.
         quiet: the closing lines and warnings only.
+        hints: say what could be done next.
     """
 
-    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False, quiet: bool = False, hints: bool = True) -> None:
         self.console = console
+        self.hints = hints
         self.verbose = verbose
         self.quiet = quiet
         self.plan: Plan | None = None
@@ -76,7 +78,7 @@ class Reporter:
             self._show_evaluation(event)
         elif isinstance(event, Finished):
             self._stop_bar()
-            show_finished(self.console, event, verbose=self.verbose, quiet=self.quiet)
+            show_finished(self.console, event, verbose=self.verbose, quiet=self.quiet, hints=self.hints)
         elif isinstance(event, Saved) and self.verbose:
             self.console.print(Text(f"step {event.step:,}  training state saved", "dim"))
 
@@ -108,6 +110,8 @@ class Reporter:
         line = self._describe(report, total, self.plan.start_step)
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=report.step, description=line)
+            if report.step == total:
+                self.bar.update(self.bar.task_ids[0], description="scoring the model and its competitors")
         elif report.step * PARTS // total > (report.step - 1) * PARTS // total:
             self.console.print(line, soft_wrap=True)
 
@@ -183,8 +187,10 @@ def show_facts(console: Console, facts: Mapping[str, str]) -> None:
     console.print(grid)
 
 
-def show_finished(console: Console, event: Finished, *, verbose: bool = False, quiet: bool = False) -> None:
-    """Print how good the model is, beside its competitors, where it lies and what comes next."""
+def show_finished(
+    console: Console, event: Finished, *, verbose: bool = False, quiet: bool = False, hints: bool = True
+) -> None:
+    """Print how good the model is, beside its competitors, where it lies and (`hints`) what comes next."""
     metrics, folder = event.metrics, str(event.folder)
     if event.already_complete:
         console.print(Text(f"{printable(folder)} is already complete: nothing to do"), soft_wrap=True)
@@ -193,19 +199,17 @@ def show_finished(console: Console, event: Finished, *, verbose: bool = False, q
     if not quiet:
         show_scores(console, metrics)
         console.print()
-    console.print(Text(describe_gain(metrics), "bold"))
+    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=True)
     took = f"  ({format_seconds(event.seconds)})" if not event.already_complete else ""
     console.print(Text.assemble(("model  ", "cyan"), printable(folder), took), soft_wrap=True)
-    if not quiet:
+    if hints and not quiet:
         show_next(console, [f"tunesmith predict {shlex.quote(folder)} 'a text'"])
 
 
 def show_next(console: Console, commands: Sequence[str]) -> None:
     """Print the commands that make sense now, whole, so that they can be copied."""
     for place, command in enumerate(commands):
-        console.print(
-            Text.assemble((("next   ", "       ")[place > 0], "cyan"), printable(command)), soft_wrap=True
-        )
+        console.print(Text.assemble((("next   ", "       ")[place > 0], "cyan"), printable(command)), soft_wrap=True)
 
 
 def describe_gain(metrics: Mapping[str, Any]) -> str:
@@ -214,18 +218,17 @@ def describe_gain(metrics: Mapping[str, Any]) -> str:
     Example:
         >>> scores = {"accuracy": {"value": 0.83, "low": 0.77, "high": 0.89, "n": 131}}
         >>> describe_gain({"headline": "accuracy", "scores": scores, "split": "dev"})
-        'accuracy 0.830 [0.770, 0.890] on 131 dev rows'
+        'accuracy 0.830 [0.770, 0.890] on 131 development rows'
     """
     name = metrics["headline"]
     after = metrics["scores"][name]
-    rows = f"on {after['n']:,} {printable(str(metrics.get('split', '')))} rows"
+    split = str(metrics["split"])
+    rows = f"on {after['n']:,} " + ("development rows" if split == "dev" else f"rows of {printable(split)}")
     gain = metrics.get("gain")
     if gain is None:
         return f"{name} {format_interval(after)} {rows}"
     before = after["value"] - gain["value"]
-    unsure = (
-        "" if gain["low"] > 0 or gain["high"] < 0 else "; the interval holds 0, so the gain is not certain"
-    )
+    unsure = "" if gain["low"] > 0 or gain["high"] < 0 else "; the interval holds 0, so the gain is not certain"
     return (
         f"before → after fine-tuning: {name} {before:.3f} → {after['value']:.3f} "
         f"({gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]) {rows}{unsure}"
@@ -278,9 +281,7 @@ def _show_confusion(console: Console, confusion: Mapping[str, Any]) -> None:
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     table.add_column("right answer ↓  predicted →", style="cyan", overflow="fold")
     for label in labels:
-        table.add_column(
-            Text(label), justify="right", overflow="ellipsis", max_width=LABEL_COLUMN, no_wrap=True
-        )
+        table.add_column(Text(label), justify="right", overflow="ellipsis", max_width=LABEL_COLUMN, no_wrap=True)
     for place, (label, row) in enumerate(zip(labels, confusion["matrix"], strict=True)):
         cells = [Text(f"{n:,}", "bold" if column == place else "") for column, n in enumerate(row)]
         table.add_row(Text(label), *cells)
@@ -298,10 +299,14 @@ def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mappi
     show_classes(console, metrics)
     if metrics.get("rejected"):
         show_notice(console, f"{metrics['rejected']:,} rows could not be used and are not counted")
-    console.print(Text(describe_gain(metrics), "bold"))
-    if trained.get("baselines"):
+    if metrics["baselines"]:
+        show_scores(console, metrics)
         console.print()
-        console.print(Text("for comparison, on the development rows when it was fine-tuned:", "dim"))
+    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=True)
+    if trained["baselines"] and not metrics["baselines"]:
+        why = printable(metrics.get("baselines_missing", ""))
+        console.print()
+        console.print(Text(f"no competitors on these rows: {why}; on the development rows, back then:", "dim"))
         show_scores(console, trained)
 
 
@@ -317,9 +322,7 @@ def show_written(console: Console, out: str, written: int, rejected: int, exampl
         console.print(Text(f"{written:,} answers in {printable(out)}"), soft_wrap=True)
 
 
-def show_predictions(
-    console: Console, texts: Sequence[str], predictions: Sequence[Mapping[str, Any]]
-) -> None:
+def show_predictions(console: Console, texts: Sequence[str], predictions: Sequence[Mapping[str, Any]]) -> None:
     """Print texts and their answers as a table."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
     table.add_column("answer", style="bold", overflow="fold")

@@ -177,15 +177,19 @@ def temporary_name() -> str:
     return f"tmp-{uuid.uuid4().hex}"
 
 
-def clean_temporary(parent: Path) -> list[str]:
+def clean_temporary(parent: Path, *, is_locked: bool = False) -> list[str]:
     """Remove what writers that were killed left in `parent`; those still at work keep theirs.
+
+    Args:
+        parent: where it lies.
+        is_locked: this process holds the lock of the folder, so that young files belong to nobody either.
 
     Returns:
         The names that were removed.
     """
     removed = []
     for path in sorted(parent.glob("tmp-*")):
-        if _TEMPORARY.fullmatch(path.name) and _abandoned(path):
+        if _TEMPORARY.fullmatch(path.name) and _abandoned(path, is_locked):
             _remove(path)
             removed.append(path.name)
     return removed
@@ -352,10 +356,10 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _abandoned(path: Path) -> bool:
+def _abandoned(path: Path, is_locked: bool) -> bool:
     try:
         if sys.platform == "win32" or not path.is_dir():
-            return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S
+            return is_locked or time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False

@@ -11,7 +11,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,10 +82,11 @@ def steps(
                 loss, units = accumulate(job, [[groups[i] for i in run] for run in runs], step)
                 break
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                budget_tokens = _halved(error, budget_tokens, lengths, runs)
+                budget_tokens = _halved(error, budget_tokens, groups, runs)
         norm = _clip(parameters, job.settings.clip)
         if not math.isfinite(norm):
-            raise TrainingError(f"the gradient of step {step} is {norm}", fix=_NOT_FINITE_FIX)
+            rows = _say_rows(item.row for group in groups for item in group)
+            raise TrainingError(f"the gradient of step {step} is {norm}; {rows}", fix=_NOT_FINITE_FIX)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         yield StepReport(
@@ -190,18 +191,29 @@ def _clip(parameters: Sequence[nn.Parameter], limit: float) -> float:
     return float(nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else math.inf))
 
 
-def _halved(error: Exception, budget_tokens: int, lengths: Sequence[int], runs: Sequence[Sequence[int]]) -> int:
+def _halved(
+    error: Exception, budget_tokens: int, groups: Sequence[Sequence[Encoded]], runs: Sequence[Sequence[int]]
+) -> int:
     """The next smaller budget after running out of memory; any other error goes on."""
     message = str(error).lower()
     if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in message:
         raise error
+    lengths = [sum(item.length_tokens for item in group) for group in groups]
     if all(len(run) == 1 for run in runs):
+        longest = groups[lengths.index(max(lengths))]
         raise TrainingError(
-            f"one group of {max(lengths)} tokens alone does not fit into memory",
+            f"one group of {max(lengths)} tokens alone does not fit into memory; "
+            + _say_rows(item.row for item in longest),
             fix="set model.max_tokens lower, choose a smaller model or method head",
         ) from error
     largest = max(sum(lengths[i] for i in run) for run in runs if len(run) > 1)
     return max(1, min(budget_tokens, largest) // 2)
+
+
+def _say_rows(rows: Iterable[int]) -> str:
+    shown = sorted(set(rows))
+    listed = ", ".join(str(row + 1) for row in shown[:20]) + (" …" if len(shown) > 20 else "")
+    return f"training rows (counted from 1): {listed}"
 
 
 def _name_bad_rows(job: Job, batch: Batch, step: int) -> str:
@@ -214,6 +226,5 @@ def _name_bad_rows(job: Job, batch: Batch, step: int) -> str:
                 loss, _ = job.task.loss(job.task.forward(job.model, alone), alone, job.labels)
                 if not bool(torch.isfinite(loss)):
                     bad.append(item.row)
-    rows = sorted(set(bad)) or sorted({item.row for item in batch.items})
-    shown = ", ".join(str(row + 1) for row in rows[:20])
-    return f"the loss of step {step} is no finite number; training rows (counted from 1): {shown}"
+    rows = bad or [item.row for item in batch.items]
+    return f"the loss of step {step} is no finite number; {_say_rows(rows)}"

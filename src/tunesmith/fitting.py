@@ -57,8 +57,8 @@ def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event
     splits = read_splits(config, task, train, dev)
     folder = default_folder(config)
     with durable.lock_folder(folder):
-        durable.clean_temporary(folder)
-        durable.clean_temporary(folder / CHECKPOINTS)
+        for parent in (folder, folder / CHECKPOINTS):
+            durable.clean_temporary(parent, is_locked=True)
         if artifact.is_complete(folder):
             finished = _already_complete(folder, config, splits)
             if finished is not None:

@@ -30,6 +30,8 @@ from tunesmith.packing import pack, sorted_runs
 
 PACKED = "tunesmith_packed"
 DEFAULT_MAX_TOKENS = 512
+ROUND_TOKENS = 32
+"""On a CPU a packed row is filled up to a multiple of this, since each new size of a matrix costs a new kernel."""
 DROPOUT_KEYS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
@@ -139,13 +141,17 @@ class Model(nn.Module):
         ids = batch.input_ids if self.compact_ids is None else self.compact_ids[batch.input_ids]
         if not self.packed:
             return self._trunk_padded(batch, ids)
-        return self._trunk_packed(batch, ids, make_blocks(batch.bounds, ids.device))
+        tail = -len(ids) % ROUND_TOKENS if ids.device.type == "cpu" else 0
+        return self._trunk_packed(batch, ids, make_blocks(batch.bounds, ids.device, tail))
 
     def _trunk_packed(self, batch: Batch, ids: Tensor, blocks: Blocks) -> Tensor:
-        options: dict[str, Any] = {"position_ids": batch.positions[None] + self.position_offset}
-        options |= self._optional(token_type_ids=batch.segment_ids[None], use_cache=False)
+        tail = blocks.tail_tokens
+        ids = nn.functional.pad(ids, (0, tail), value=self._pad_id())
+        positions = nn.functional.pad(batch.positions, (0, tail)) + self.position_offset
+        types = nn.functional.pad(batch.segment_ids, (0, tail))
+        options = self._optional(position_ids=positions[None], token_type_ids=types[None], use_cache=False)
         hidden: Tensor = self.hf.base_model(input_ids=ids[None], segments=blocks, **options).last_hidden_state
-        return hidden[0]  # (T, D)
+        return hidden[0, : len(ids) - tail]  # (T, D)
 
     def _trunk_padded(self, batch: Batch, ids: Tensor) -> Tensor:
         lengths = batch.bounds.diff().tolist()
@@ -190,9 +196,10 @@ class Model(nn.Module):
     def _last_places(self, ids: Tensor, bounds: Tensor) -> Tensor:
         """(S,) place of each sequence's last token that does not pad: what Hugging Face's decoder heads read.
 
-        It matters where texts end in the token that also pads, as some tokenizers without a padding token have it.
+        It matters where texts end in the token that also pads, as with some tokenizers that have no other one.
         """
-        places = torch.arange(len(ids), device=ids.device).where(ids != self.hf.config.get_text_config().pad_token_id, 0)
+        pad = self.hf.config.get_text_config().pad_token_id
+        places = torch.arange(len(ids), device=ids.device).where(ids != pad, 0)
         owners = torch.repeat_interleave(bounds.diff())  # (T,)
         return bounds[:-1].scatter_reduce(0, owners, places, "amax")
 
@@ -232,6 +239,10 @@ class Model(nn.Module):
         super().train(mode)
         if mode:
             _quiet_frozen(self)
+            if not any(parameter.requires_grad for parameter in self.embedding_parameters()):
+                for child in self.hf.base_model.children():  # GPT-2's dropout behind its embeddings stands alone
+                    if next(child.parameters(), None) is None:
+                        child.eval()
         return self
 
     def set_packed(self, packed: bool) -> None:
@@ -264,17 +275,35 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf = classes[head.kind].from_pretrained(
-                base.folder, config=config, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            hf, found = classes[head.kind].from_pretrained(
+                base.folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # a head of other classes is made anew
+                output_loading_info=True,
             )
         except (ValueError, OSError, RuntimeError) as error:
             raise ModelError(
                 f"{base.name} ({config.model_type}) cannot be loaded for {head.kind} classification: {error}",
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
+        _refuse_gaps(hf, found, base)
         model = Model(hf, tokenizer, head, options.max_tokens)
         choose_trunk_path(model)
     return model
+
+
+def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
+    """Only what stands on the trunk may be new: a trunk with gaps would start from noise without a word."""
+    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    gaps = sorted(n for n in new if n.startswith(f"{hf.base_model_prefix}.") and ".pooler." not in n)
+    if gaps:
+        raise ModelError(
+            f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
+            fix="give a folder whose weights and config.json belong together",
+        )
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -41,7 +41,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
-    """The hub id; of a path its last part alone, since cards are published and paths of this machine are not."""
+    """The hub id; of a path its last part alone: cards are published, paths of this machine are not."""
     name = str(facts["base"]["name"])
     is_path = name.startswith((".", "~")) or PurePath(name).is_absolute()
     return PurePath(name).name or name if is_path else name

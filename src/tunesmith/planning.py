@@ -29,7 +29,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
         + _vocabulary(setup),
         "learning rate": f"{setup.learning_rate.value:g} ({setup.learning_rate.reason}), {config.train.schedule}, "
         f"warm-up {config.train.warmup:.0%}",
-        "steps": f"{schedule.total_steps:,} of {_size(config)}, {config.train.epochs:g} epochs; "
+        "steps": f"{schedule.total_steps:,}, {_size(config)} each, {config.train.epochs:g} epochs; "
         f"a look at dev every {evaluation_interval(setup):,}",
         "memory": f"about {estimate_memory_bytes(setup) / 1e9:.1f} GB",
         "folder": str(folder),

@@ -119,8 +119,9 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     )
     if not held or not kept:
         raise DataError(
-            f"{read['train'].source} has {len(rows)} usable rows, too few to hold some out for development",
-            fix="give more rows, or a development file with --dev",
+            f"{read['train'].source} has {len(rows)} usable rows with {len(set(map(task.texts, rows)))} different "
+            "texts, too few to hold some out for development",
+            fix="give more different texts, or a development file with --dev",
         )
     train_rows, dev_rows = [rows[place] for place in kept], [rows[place] for place in held]
     return Splits(train_rows, dev_rows, read, _fingerprints(read), [lines[place] for place in kept])

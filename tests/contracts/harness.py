@@ -1,7 +1,7 @@
 """Sample rows of every task, found by file name, and short runs on tiny trunks; names no task and no method.
 
-A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the headline
-score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it.
+A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the
+headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from tunesmith.tasks import TASKS, make_task
 FILES = sorted((Path(__file__).parent / "samples").glob("*.jsonl"))
 FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama"}
 """A family for each kind of trunk that tags speak of; the first kind is used where any will do."""
+PLAIN_METHOD = next(name for name, method in METHODS.items() if not method.tags.head_only)
+"""What contracts of a task alone are run with."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,7 @@ def read_sample(path: Path) -> Sample:
 
 SAMPLES = [read_sample(path) for path in FILES]
 EACH_SAMPLE = [pytest.param(sample, id=sample.name) for sample in SAMPLES]
-EACH_PAIR = [
-    pytest.param((sample, method), id=f"{sample.name}+{method}") for sample in SAMPLES for method in METHODS
-]
+EACH_PAIR = [pytest.param((sample, method), id=f"{sample.name}+{method}") for sample in SAMPLES for method in METHODS]
 
 
 def kinds_of(sample: Sample, method: str | None = None) -> list[str]:

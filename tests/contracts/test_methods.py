@@ -25,9 +25,7 @@ each_pair = pytest.mark.parametrize("pair", EACH_PAIR)
 each_method = pytest.mark.parametrize("name", METHODS)
 
 
-def trained(
-    pair: tuple[Sample, str], trunks: dict[str, Path], kind: str
-) -> tuple[Setup, dict[str, torch.Tensor]]:
+def trained(pair: tuple[Sample, str], trunks: dict[str, Path], kind: str) -> tuple[Setup, dict[str, torch.Tensor]]:
     """Three steps on a fresh model, and what its parameters were before them."""
     sample, method = pair
     setup = make_setup(sample, method, trunks[kind], "train.epochs=2", "train.max_steps=3", "model.dropout=0")

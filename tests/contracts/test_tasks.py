@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.contracts.harness import (
     EACH_SAMPLE,
+    PLAIN_METHOD,
     SAMPLES,
     Sample,
     kinds_of,
@@ -72,9 +73,9 @@ def test_task_meets_its_own_words(sample: Sample) -> None:
 def setups(trunks: dict[str, Path]) -> dict[tuple[str, str], Setup]:
     """Every sample on every kind of trunk it works on, without dropout and with its whole vocabulary."""
     return {
-        (sample.name, kind): make_setup(sample, "full", trunks[kind], *PLAIN)
+        (sample.name, kind): make_setup(sample, PLAIN_METHOD, trunks[kind], *PLAIN)
         for sample in SAMPLES
-        for kind in kinds_of(sample, "full")
+        for kind in kinds_of(sample, PLAIN_METHOD)
     }
 
 
@@ -106,10 +107,8 @@ def test_groups_name_every_item_once(sample: Sample, setups: dict[tuple[str, str
 
 
 @each_sample
-def test_packed_equals_one_at_a_time_equals_padded(
-    sample: Sample, setups: dict[tuple[str, str], Setup]
-) -> None:
-    for kind in kinds_of(sample, "full"):
+def test_packed_equals_one_at_a_time_equals_padded(sample: Sample, setups: dict[tuple[str, str], Setup]) -> None:
+    for kind in kinds_of(sample, PLAIN_METHOD):
         setup = setups[sample.name, kind]
         task, model, groups = setup.task, setup.model, setup.groups
         model.eval()
@@ -164,9 +163,7 @@ def gradient_of(job: engine.Job, runs: list[list[Any]]) -> tuple[torch.Tensor, f
 
 
 @each_sample
-def test_corruption_depends_on_its_generator_alone(
-    sample: Sample, setups: dict[tuple[str, str], Setup]
-) -> None:
+def test_corruption_depends_on_its_generator_alone(sample: Sample, setups: dict[tuple[str, str], Setup]) -> None:
     setup = setups[sample.name, kinds_of(sample)[0]]
     for item in setup.train_items:
         first, second = (setup.task.corrupt(item, random.Random("same")) for _ in range(2))
@@ -181,9 +178,7 @@ def test_answers_do_not_depend_on_labels(sample: Sample, setups: dict[tuple[str,
     labels = {column.name for column in setup.task.columns if column.role == "label"}
     bare = [{key: value for key, value in row.items() if key not in labels} for row in sample.rows]
     unlabelled = [setup.task.Row.model_validate(row) for row in bare]
-    answers = [
-        inference.predict_rows(setup.model, setup.task, given, setup.labels) for given in (rows, unlabelled)
-    ]
+    answers = [inference.predict_rows(setup.model, setup.task, given, setup.labels) for given in (rows, unlabelled)]
     assert answers[0] == answers[1]
     assert len(answers[0]) == len(rows)
     assert all(isinstance(answer, setup.task.Prediction) for answer in answers[0])

@@ -5,7 +5,7 @@ child that trains for real. A kill is aimed at a section of the code (a save, th
 evaluation, the writing of the finished folder) or at any moment: either after a random time, or exactly before the
 k-th file operation in the section, where the child waits until SIGKILL comes.
 
-    python -m tests.kill.harness FOLDER --kills 30 --seed 1      prints what it did as JSON
+    python -m tests.kill.harness FOLDER --kills 60 --seed 1      prints what it did as JSON
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -233,13 +233,14 @@ def _watch(pipe: int, seen: Attempt, aim: Aim | None) -> None:
 
 
 class Hunt:
-    """Kills runs of every recipe until enough kills were made."""
+    """Kills runs of some recipes, one after the other, until enough kills were made."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, inputs: Path, folder: Path, seed: str, recipes: Sequence[str]) -> None:
+        self.inputs = inputs
         self.folder = folder
+        self.recipes = recipes
         self.random = random.Random(seed)
         self.report = Report()
-        self.inputs = runs.make_inputs(folder / "inputs")
         self.references: dict[str, tuple[Attempt, dict[str, str]]] = {}
 
     def go(self, kills: int) -> Report:
@@ -249,26 +250,19 @@ class Hunt:
             Failure: a run did not end as one left alone.
         """
         began = time.monotonic()
-        self._preload()
-        recipes = list(runs.RECIPES)
-        self.random.shuffle(recipes)
         while self.report.kills.total() < kills:
-            recipe = recipes[self.report.runs % len(recipes)]
+            recipe = self.recipes[self.report.runs % len(self.recipes)]
             aims: list[Aim] = []
             out = self.folder / f"{self.report.runs}-{recipe}"
             try:
                 self._kill_until_finished(out, recipe, aims)
             except Failure as failure:
-                raise Failure(f"{failure}\nrecipe {recipe} in {out}, aims so far:\n" + "\n".join(map(str, aims))) from None
+                raise Failure(
+                    f"{failure}\nrecipe {recipe} in {out}, aims so far:\n" + "\n".join(map(str, aims))
+                ) from None
             self.report.runs += 1
         self.report.seconds = time.monotonic() - began
         return self.report
-
-    def _preload(self) -> None:
-        """Have every library import what a run needs, so that children need not."""
-        config = runs.make_config(self.inputs, self.folder / "none")
-        task, method = make_parts(config)
-        prepare(config, read_splits(config, task), task, method)
 
     def _reference(self, recipe: str) -> tuple[Attempt, dict[str, str]]:
         if recipe not in self.references:
@@ -302,7 +296,7 @@ class Hunt:
         if number >= TRAINING_KILLS:
             mark, entry = draw.choice("wwpf"), 1
         else:
-            mark, entry = draw.choice("ssssser" if number else "ss "), draw.randint(1, 3)
+            mark, entry = draw.choice("ssssser" if number else "ss "), draw.randint(1, 2)
         if not mark.strip():
             return Aim("", delay_s=draw.uniform(0, alone.times_s[-1] - alone.times_s[0]))
         seconds, operations = max(alone.spans(mark))
@@ -311,20 +305,54 @@ class Hunt:
         return Aim(mark, entry, delay_s=draw.uniform(0, seconds))
 
 
+def preload(inputs: Path) -> None:
+    """Have every library import what a run needs, so that children need not."""
+    torch.set_num_threads(1)
+    config = runs.make_config(inputs, inputs)
+    task, method = make_parts(config)
+    prepare(config, read_splits(config, task), task, method)
+
+
+def _hunt(hunt: Hunt, kills: int) -> NoReturn:
+    """A hunter in a child of its own."""
+    hunt.folder.mkdir()
+    code = 1
+    try:
+        report = hunt.go(kills)
+        (hunt.folder / "report.json").write_text(json.dumps(vars(report)))
+        code = 0
+    except Failure as failure:
+        print(failure, file=sys.stderr, flush=True)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
 def main() -> int:
-    """Hunt in a folder and print the report."""
+    """Hunt in a folder with several hunters and print their reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--hunters", type=int, default=2, help="processes at work at a time")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    try:
-        report = Hunt(given.folder, given.seed).go(given.kills)
-    except Failure as failure:
-        print(f"{failure}\nseed {given.seed}", file=sys.stderr)
+    inputs = runs.make_inputs(given.folder / "inputs")
+    preload(inputs)
+    hunters = []
+    for number in range(given.hunters):
+        recipes = list(runs.RECIPES)[number :: given.hunters] or list(runs.RECIPES)
+        hunt = Hunt(inputs, given.folder / f"hunter{number}", f"{given.seed}/{number}", recipes)
+        hunters.append(os.fork())
+        if hunters[-1] == 0:
+            _hunt(hunt, -(-given.kills // given.hunters))
+    codes = [os.waitstatus_to_exitcode(os.waitpid(hunter, 0)[1]) for hunter in hunters]
+    if any(codes):
+        print(f"again with --seed {given.seed}", file=sys.stderr)
         return 1
-    print(json.dumps({"seed": given.seed, **vars(report)}))
+    reports = [json.loads(path.read_text()) for path in sorted(given.folder.glob("*/report.json"))]
+    print(json.dumps({"seed": given.seed, "hunters": reports}))
     return 0
 
 

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith.config import RunConfig, merge, resolve_config
 
 TRAIN_ROWS, DEV_ROWS = 56, 40
 WRONG_SHARE = 0.2
+LEFT_OUT = {"seconds", "output", "manifest_sha256", "checkpoint_steps", "keep_checkpoints"}
 TIMES = re.compile(r"\b\d+ s\b")
 
 SETTINGS: dict[str, Any] = {
@@ -98,7 +101,7 @@ def _lasting(path: Path) -> bytes:
     if path.name == "README.md":
         return TIMES.sub("", content.decode()).encode()
     if path.name == "config.yaml":
-        return re.sub(rb"(?m)^  folder: .*$", b"", content)
+        return _dump(yaml.safe_load(content)).encode()
     if path.name == "metrics.jsonl":
         return "\n".join(_dump(json.loads(line)) for line in content.splitlines()).encode()
     return _dump(json.loads(content)).encode() if path.suffix == ".json" else content
@@ -109,9 +112,8 @@ def _dump(content: Any) -> str:
 
 
 def _bare(content: Any) -> Any:
-    """Without seconds, places, and the hashes of files that hold them."""
+    """Without seconds, places, how often states are saved, and the hashes of files that hold these."""
     if isinstance(content, dict):
-        left_out = {"seconds", "output", "manifest_sha256"}
-        kept = {key: _bare(value) for key, value in content.items() if key not in left_out}
+        kept = {key: _bare(value) for key, value in content.items() if key not in LEFT_OUT}
         return merge(kept, {"files": sorted(kept["files"])}) if "files" in kept else kept
     return [_bare(value) for value in content] if isinstance(content, list) else content

@@ -1,0 +1,192 @@
+"""Writes docs/configuration.md and its Chinese twin from the schemas: python -m tests.configuration_page.
+
+The Chinese descriptions stand in docs/zh/configuration.json, by the English ones, so that a description that is
+changed asks for a new translation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tunesmith.config import Named, RunConfig
+from tunesmith.methods import METHODS
+from tunesmith.tasks import TASKS
+
+DOCS = Path(__file__).parent.parent / "docs"
+TRANSLATIONS = DOCS / "zh" / "configuration.json"
+
+ENGLISH = {
+    "title": "Configuration",
+    "intro": (
+        "Every setting, its values and its default. A setting is given with `--set section.key=value`, in a YAML\n"
+        "file with `--config FILE`, or in Python as `ts.fit(..., settings=['section.key=value'])`. The last one\n"
+        "given counts: recipe, file, options of the command, `--set`. An unknown key is refused, and the nearest\n"
+        "known one named.\n"
+        "\n"
+        "This page is made from the code by `python -m tests.configuration_page`."
+    ),
+    "header": "| setting | values | default | meaning |",
+    "name": "Which one.",
+}
+CHINESE = {
+    "title": "配置",
+    "intro": (
+        "所有设置、取值和默认值。设置可以用 `--set section.key=value` 给出，也可以写进 YAML 文件并用\n"
+        "`--config FILE` 指定，在 Python 中则是 `ts.fit(..., settings=['section.key=value'])`。\n"
+        "后给的优先，顺序为：配方、文件、命令选项、`--set`。未知的键会被拒绝，并指出最接近的已知键。\n"
+        "\n"
+        "本页由 `python -m tests.configuration_page` 从代码生成。"
+    ),
+    "header": "| 设置 | 取值 | 默认 | 含义 |",
+    "name": "选哪一个。",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a table."""
+
+    path: str
+    values: str
+    default: str
+    meaning: str
+
+
+def section_tables() -> dict[str, list[Setting]]:
+    """Heading → settings: the sections of a run, then the options of each task and method."""
+    found: dict[str, list[Setting]] = {}
+    for name, field in RunConfig.model_fields.items():
+        if field.annotation is Named:
+            continue
+        assert isinstance(field.annotation, type)
+        found[f"`{name}`"] = list(_settings(field.annotation, name))
+    for section, table in (("task", TASKS), ("method", METHODS)):
+        default = RunConfig.model_fields[section].default.name
+        found[f"`{section}`"] = [Setting(f"{section}.name", _choices(table), f"`{default}`", "")]
+        for name, kind in table.items():
+            options = list(_settings(kind.Config, section))
+            if options:
+                found[f"`{section}` {name}"] = options
+    return found
+
+
+def known_keys() -> set[str]:
+    """Dotted paths of all settings, of all tasks and methods."""
+    return {setting.path for settings in section_tables().values() for setting in settings}
+
+
+def free_keys() -> set[str]:
+    """Settings that are mappings, below which any key is allowed."""
+    schemas = [(name, field.annotation) for name, field in RunConfig.model_fields.items()]
+    schemas += [("task", kind.Config) for kind in TASKS.values()]
+    schemas += [("method", kind.Config) for kind in METHODS.values()]
+    return {
+        f"{section}.{key}"
+        for section, schema in schemas
+        if isinstance(schema, type) and issubclass(schema, BaseModel)
+        for key, field in schema.model_fields.items()
+        if "dict[" in str(field.annotation)
+    }
+
+
+def _settings(schema: type[BaseModel], section: str) -> Iterator[Setting]:
+    for key, field in schema.model_fields.items():
+        meaning = " ".join((field.description or "").split())
+        yield Setting(f"{section}.{key}", _values(field), _default(field), meaning)
+
+
+def _choices(names: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _values(field: FieldInfo) -> str:
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    limits = [
+        f"{sign} {_number(getattr(rule, name))}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return ", ".join([_type(field.annotation), *limits])
+
+
+def _type(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, UnionType):
+        return ", ".join(_type(part) for part in arguments if part is not type(None))
+    if origin is list:
+        return f"[{_type(arguments[0])}]"
+    if origin is dict:
+        return f"{arguments[0].__name__} → {arguments[1].__name__}"
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default_factory() if callable(field.default_factory) else field.default  # type: ignore[call-arg]
+    if value is PydanticUndefined:
+        return ""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{json.dumps(value) if isinstance(value, (bool, list, dict)) else value}`"
+
+
+def render(words: Mapping[str, str], translate: Mapping[str, str] | None) -> str:
+    """The page in one language; a description without a translation is a KeyError."""
+    lines = [f"# {words['title']}", "", words["intro"]]
+    for heading, settings in section_tables().items():
+        lines += ["", f"## {heading}", "", words["header"], "| --- | --- | --- | --- |"]
+        for setting in settings:
+            meaning = setting.meaning or words["name"]
+            if setting.meaning and translate is not None:
+                meaning = translate[setting.meaning]
+            cells = (f"`{setting.path}`", setting.values, setting.default, meaning)
+            lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A text that Markdown shows as it is: no new column, no HTML tag."""
+    return re.sub(r"<(?=\w)", "&lt;", text.replace("|", r"\|"))
+
+
+def read_translations() -> dict[str, str]:
+    found: dict[str, str] = json.loads(TRANSLATIONS.read_text(encoding="utf-8"))
+    return found
+
+
+def untranslated() -> list[str]:
+    """English descriptions that have no Chinese one, and Chinese ones whose English is gone."""
+    meanings = {s.meaning for settings in section_tables().values() for s in settings if s.meaning}
+    return sorted(meanings ^ read_translations().keys())
+
+
+def pages() -> dict[Path, str]:
+    return {
+        DOCS / "configuration.md": render(ENGLISH, None),
+        DOCS / "zh" / "configuration.md": render(CHINESE, read_translations()),
+    }
+
+
+if __name__ == "__main__":
+    for page, content in pages().items():
+        page.write_text(content, encoding="utf-8")

@@ -1,0 +1,158 @@
+"""Learning rates, schedules, parameter groups."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tests.tiny import DECODERS, FAMILIES, make_tiny_trunk
+from tunesmith import base_models
+from tunesmith.config import TrainSection
+from tunesmith.contracts import HeadSpec
+from tunesmith.methods.full import Full
+from tunesmith.model import Model, load_model
+from tunesmith.optimization import (
+    build_optimizer,
+    choose_learning_rate,
+    schedule_factor,
+    set_learning_rate,
+)
+
+HEAD = HeadSpec("sequence", ("a", "b"), "single_label_classification")
+
+
+def load(folder: Path) -> Model:
+    return load_model(base_models.resolve(str(folder)), HEAD)
+
+
+@pytest.fixture
+def model(tiny_bert: Path) -> Model:
+    return load(tiny_bert)
+
+
+@pytest.mark.parametrize(
+    ("width", "factor", "value"),
+    [(384, 1.0, 3e-4), (768, 1.0, 2e-5), (384, 10.0, 3e-3), (4096, 1.0, 1e-5), (32, 1.0, 5e-4)],
+)
+def test_the_rule_for_the_learning_rate(width: int, factor: float, value: float) -> None:
+    chosen = choose_learning_rate(None, width, factor)
+    assert chosen.value == pytest.approx(value)
+    assert str(width) in chosen.reason
+    assert ("method" in chosen.reason) == (factor != 1.0)
+
+
+def test_the_user_comes_before_the_rule() -> None:
+    assert choose_learning_rate(1e-3, 384, 10.0).value == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "factors"),
+    [
+        ("linear", [0.5, 1.0, 0.8, 0.6, 0.4, 0.2]),
+        ("constant", [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("cosine", [0.5, 1.0, *((1 + math.cos(math.pi * place / 5)) / 2 for place in (1, 2, 3, 4))]),
+    ],
+)
+def test_schedules(shape: str, factors: list[float]) -> None:
+    found = [schedule_factor(step, 6, warmup=2 / 6, shape=shape) for step in range(1, 7)]
+    assert found == pytest.approx(factors)
+
+
+@given(
+    total=st.integers(1, 300),
+    warmup=st.floats(0, 0.99),
+    shape=st.sampled_from(["linear", "cosine", "constant"]),
+)
+def test_every_step_learns_and_none_too_much(total: int, warmup: float, shape: str) -> None:
+    factors = [schedule_factor(step, total, warmup, shape) for step in range(1, total + 1)]
+    assert all(0 < factor <= 1 for factor in factors)
+    peak = max(range(total), key=factors.__getitem__)
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert factors[peak] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_decay_on_biases_norms_and_embeddings(family: str, tmp_path: Path) -> None:
+    model = load(make_tiny_trunk(tmp_path, family))
+    optimizer = build_optimizer(model, TrainSection(weight_decay=0.1), 1e-3)
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert set(decay) == {id(p) for p in model.parameters()}, "every parameter once"
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(decay)
+    bare = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    norms = [m for m in model.modules() if "norm" in type(m).__name__.lower()]
+    bare |= {id(p) for norm in norms for p in norm.parameters()}
+    bare |= {id(p) for name, p in model.named_parameters() if name.endswith("bias")}
+    assert {decay[one] for one in bare} == {0.0}
+    weights = {n: decay[id(p)] for n, p in model.named_parameters() if id(p) not in bare}
+    assert set(weights.values()) == {0.1}
+    assert any("score" in name or "classifier" in name for name in weights)
+    assert any("attn" in name or "attention" in name for name in weights)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "albert"])
+def test_layer_decay_falls_with_depth(family: str, tmp_path: Path) -> None:
+    model = load(make_tiny_trunk(tmp_path, family))
+    optimizer = build_optimizer(model, TrainSection(layer_decay=0.5), 1e-2)
+    peaks = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
+    found = {name: peaks[id(p)] for name, p in model.named_parameters()}
+    head = "score" if family in DECODERS else "classifier"
+    assert {rate for name, rate in found.items() if name.split(".")[1] == head} == {1e-2}
+    for layer, rate in zip(model.layers(), (2.5e-3, 5e-3), strict=True):
+        assert [peaks[id(p)] for p in layer.parameters()] == pytest.approx([rate] * len(list(layer.parameters())))
+    table = model.hf.get_input_embeddings().weight
+    assert peaks[id(table)] == pytest.approx(1.25e-3)
+
+
+def test_without_layer_decay_all_rates_are_one(model: Model) -> None:
+    assert {group["peak"] for group in build_optimizer(model, TrainSection(), 1e-3).param_groups} == {1e-3}
+
+
+def test_setting_the_rate_scales_every_group(model: Model) -> None:
+    optimizer = build_optimizer(model, TrainSection(layer_decay=0.5), 1e-2)
+    assert set_learning_rate(optimizer, 0.1) == pytest.approx(1e-3)
+    assert all(group["lr"] == pytest.approx(0.1 * group["peak"]) for group in optimizer.param_groups)
+    assert set_learning_rate(optimizer, 1.0) == pytest.approx(1e-2), "not compounded"
+
+
+def test_the_frozen_are_left_out(model: Model) -> None:
+    Full(Full.Config(train_layers="top:1")).apply(model)
+    optimizer = build_optimizer(model, TrainSection(), 1e-3)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.parameters() if p.requires_grad}
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match="nothing to train"):
+        build_optimizer(model, TrainSection(), 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)],
+)
+def test_decay_is_decoupled_only_in_adamw(name: str, kind: type[torch.optim.Optimizer], model: Model) -> None:
+    """One step with a gradient of zero: AdamW shrinks a weight by lr · decay, Adam and SGD put decay · w in it."""
+    settings = TrainSection.model_validate({"optimizer": name, "weight_decay": 0.1, "momentum": 0.5})
+    optimizer = build_optimizer(model, settings, 1e-2)
+    assert type(optimizer) is kind
+    weight = model.layers()[0].get_parameter("attention.self.query.weight")
+    bias = model.layers()[0].get_parameter("attention.self.query.bias")
+    with torch.no_grad():
+        bias.fill_(1.0)
+    before = weight.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert torch.equal(bias, torch.ones_like(bias))
+    moved = before - weight.detach()
+    if name == "adam":  # of any gradient its first step is lr · sign
+        big = before.abs() > 1e-4
+        torch.testing.assert_close(moved[big], 1e-2 * before.sign()[big], atol=2e-5, rtol=0)
+    else:
+        torch.testing.assert_close(moved, 1e-2 * 0.1 * before, atol=1e-7, rtol=1e-3)
+    assert optimizer.param_groups[0].get("momentum", 0.5) == 0.5
