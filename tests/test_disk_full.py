@@ -45,8 +45,9 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    return Case(tmp_path_factory.mktemp("full"))
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    with runs.one_thread():
+        yield Case(tmp_path_factory.mktemp("full"))
 
 
 def check_it_goes_on(case: Case, out: Path, least: int) -> None:

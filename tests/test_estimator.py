@@ -19,6 +19,7 @@ ROWS = make_rows(60)
 TEXTS = [row["text"] for row in ROWS]
 LABELS = [row["label"] for row in ROWS]
 QUICK = ("train.batch_size=8", "evaluate.resamples=100", "model.dropout=0", "task.pooling=mean")
+QUICK += ("evaluate.per_epoch=0.25",)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_fit_and_predict_strings(classifier: TextClassifier) -> None:
     assert fitted.score(TEXTS[40:], LABELS[40:]) > 0.9
 
 
-@pytest.mark.parametrize("labels", [(10, 9), (True, False), (" a", "a"), (1.5, -2.0)])
+@pytest.mark.parametrize("labels", [(10, 9), (True, False), (" a", "a")])
 def test_labels_come_back_as_they_were(classifier: TextClassifier, labels: tuple[Any, Any]) -> None:
     wanted = [labels[place % 2] for place in range(40)]
     fitted = classifier.fit(np.array(TEXTS[:40]), wanted)
@@ -73,10 +74,10 @@ def test_folds_and_pipelines(classifier: TextClassifier) -> None:
     assert scores.mean() > 0.7
 
 
-def test_grid_search_chooses_the_rate_that_learns(classifier: TextClassifier) -> None:
-    grid = GridSearchCV(classifier, {"learning_rate": [1e-7, 1e-2]}, cv=2, error_score="raise")
+def test_grid_search_chooses_what_learns(classifier: TextClassifier) -> None:
+    grid = GridSearchCV(classifier, {"epochs": [0.2, 12]}, cv=2, error_score="raise")
     grid.fit(TEXTS[:40], LABELS[:40])
-    assert grid.best_params_ == {"learning_rate": 1e-2}
+    assert grid.best_params_ == {"epochs": 12}
     assert grid.predict(TEXTS[:2]).shape == (2,)
 
 
@@ -102,8 +103,6 @@ def test_a_temporary_folder_goes_with_the_estimator(tiny_bert: Path) -> None:
         (["a", 3], ["x", "y"], "item 1 of X is 3"),
     ],
 )
-def test_what_cannot_be_used_is_named(
-    classifier: TextClassifier, texts: Any, labels: list[str], said: str
-) -> None:
+def test_what_cannot_be_used_is_named(classifier: TextClassifier, texts: Any, labels: list[str], said: str) -> None:
     with pytest.raises(DataError, match=said):
         classifier.fit(texts, labels)

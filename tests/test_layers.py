@@ -15,7 +15,7 @@ LAYERS = [
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card"},
     {"preparation"},
-    {"judging", "planning"},
+    {"judging", "planning", "run_identity"},
     {"fitting"},
     {"trackers", "console", "prediction_files"},
     {"api"},

@@ -59,8 +59,9 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    return Case(tmp_path_factory.mktemp("resume"))
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    with runs.one_thread():
+        yield Case(tmp_path_factory.mktemp("resume"))
 
 
 def run(config: RunConfig) -> list[fitting.Event]:
@@ -438,9 +439,10 @@ def test_what_killed_writers_left_goes_and_the_rest_stays(case: Case, tmp_path: 
         (parent / f"tmp-{'0' * 32}" / "model.safetensors").write_bytes(b"half")
         (parent / f"tmp-{'1' * 32}").write_bytes(b"half")
     (out / "tmp-mine").mkdir()
-    run(case.config(out))
-    assert (out / "tmp-mine").is_dir()
+    stop_at(case.config(out), lambda event: isinstance(event, Plan))
+    assert list(out.rglob("tmp-*")) == [out / "tmp-mine"]
     (out / "tmp-mine").rmdir()
+    run(case.config(out))
     assert runs.digest(out) == case.wanted
 
 

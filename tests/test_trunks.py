@@ -359,7 +359,7 @@ def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any,
     with torch.no_grad():
         for parameter in model.hf.get_submodule("score" if family in DECODERS else "classifier").parameters():
             parameter.mul_(30)  # far from ties
-    facts = {"stores": "full", "task": {"name": "text-classification", "kind": kind}}
+    facts = {"stores": "whole", "task": {"name": "text-classification", "kind": kind}}
     artifact.write_artifact(tmp_path, model, facts, labels, {"metrics.json": "{}", "README.md": ""})
     texts = [TEXTS[place] for place in (0, 1, 7, 30)]
     rows = [task.Row(text=text) for text in texts]

@@ -144,3 +144,31 @@ def test_a_head_that_reads_the_whole_table_forbids_it(tmp_path: Path) -> None:
     hf: Any = setup.model.hf
     vars(hf)["get_output_embeddings"] = lambda: hf.get_input_embeddings()
     assert not vocabulary.can_compact(setup.model)
+
+
+def test_texts_that_the_tokenizer_cannot_read_are_announced(tmp_path: Path) -> None:
+    """Chinese on an English vocabulary trains without an error and learns nothing (trap 16)."""
+    trunk = make_tiny_trunk(tmp_path, "bert", [text for text in TEXTS if text.isascii()])
+    config = resolve_config({"model": {"name": str(trunk)}})
+    task, method = preparation.make_parts(config)
+
+    def notices(rows: list[dict[str, str]]) -> list[str]:
+        splits = preparation.read_splits(config, task, rows, rows)
+        return preparation.prepare(config, splits, task, method).notices
+
+    chinese = [{"text": "利润上升了", "label": "a"}, {"text": "市场下跌", "label": "b"}]
+    unknown = [notice for notice in notices(chinese) if "unknown to this model's tokenizer" in notice]
+    assert len(unknown) == 1
+    assert "--model" in unknown[0]
+    share = int(unknown[0].split("%")[0])
+    assert 60 <= share <= 80, "9 of 13 tokens, special ones included"
+    assert not [notice for notice in notices(ROWS) if "unknown" in notice]
+
+
+def test_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
+    setup = make_setup(make_tiny_trunk(tmp_path, "bert"), "model.max_tokens=8")
+    cut = [notice for notice in setup.notices if "longer than 8 tokens" in notice]
+    assert len(cut) == 1
+    assert "16 of 16" in cut[0]
+    assert all(item.length_tokens == 8 for item in setup.train_items)
+    assert all(item.cut_tokens > 0 for item in setup.train_items)

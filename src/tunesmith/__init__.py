@@ -1,9 +1,9 @@
 """Tunesmith: from labelled text to a fine-tuned, honestly evaluated language model.
 
-    import tunesmith as ts
+import tunesmith as ts
 
-    result = ts.fit(train="reviews.csv", out="runs/reviews")
-    ts.load("runs/reviews").predict(["Arrived late, but what a machine!"])
+result = ts.fit(train="reviews.csv", out="runs/reviews")
+ts.load("runs/reviews").predict(["Arrived late, but what a machine!"])
 """
 
 from __future__ import annotations

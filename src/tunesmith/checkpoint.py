@@ -191,9 +191,7 @@ def check_identity(saved: Identity, now: Identity) -> None:
     """
     found = differences(saved, now)
     if found:
-        fix = (
-            "give the same arguments to continue, another --out, or --set output.overwrite=true to start over"
-        )
+        fix = "give the same arguments to continue, another --out, or --set output.overwrite=true to start over"
         raise CheckpointError(f"this folder holds another, unfinished run: {'; '.join(found)}", fix=fix)
 
 
@@ -237,9 +235,7 @@ def flatten_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, s
     """
     flat: dict[str, Tensor] = {}
     for parameter in _parameters(optimizer):
-        held = {
-            kind: value for kind, value in optimizer.state.get(parameter, {}).items() if value is not None
-        }
+        held = {kind: value for kind, value in optimizer.state.get(parameter, {}).items() if value is not None}
         if held and set(held) != set(_kinds(optimizer)):
             raise ValueError(f"{names[parameter]} has the state {sorted(held)}, wanted {_kinds(optimizer)}")
         flat.update({f"{kind}/{names[parameter]}": value for kind, value in held.items()})
@@ -257,13 +253,9 @@ def restore_optimizer(
         CheckpointError: a tensor is missing, left over or of another shape or dtype; nothing is changed.
     """
     rest = dict(flat)
-    states = [
-        _take_state(rest, parameter, names[parameter], optimizer) for parameter in _parameters(optimizer)
-    ]
+    states = [_take_state(rest, parameter, names[parameter], optimizer) for parameter in _parameters(optimizer)]
     if rest:
-        raise CheckpointError(
-            f"the optimizer state holds {sorted(rest)[:3]}, which no trainable parameter has"
-        )
+        raise CheckpointError(f"the optimizer state holds {sorted(rest)[:3]}, which no trainable parameter has")
     content = optimizer.state_dict()
     content["state"] = {index: state for index, state in enumerate(states) if state}
     optimizer.load_state_dict(content)
@@ -288,21 +280,15 @@ def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 def _load(path: Path) -> Loaded:
     manifest = verify_folder(path, MANIFEST)
     if manifest.get("format") != FORMAT:
-        message = (
-            f"{path} has format {manifest.get('format')}, this version of Tunesmith reads format {FORMAT}"
-        )
-        raise CheckpointError(
-            message, fix="finish the run with the version that began it, or use another --out"
-        )
+        message = f"{path} has format {manifest.get('format')}, this version of Tunesmith reads format {FORMAT}"
+        raise CheckpointError(message, fix="finish the run with the version that began it, or use another --out")
     if manifest.get("step") != _step(path):
         raise DamagedFolder(path, MANIFEST, f"belongs to step {manifest.get('step')}")
     state = TrainingState(
         **json.loads((path / STATE).read_bytes()),
         trainable=_load_tensors(path, _TENSOR_FILES["trainable"]),
         optimizer=_load_tensors(path, _TENSOR_FILES["optimizer"]),
-        best=_load_tensors(path, _TENSOR_FILES["best"])
-        if _TENSOR_FILES["best"] in manifest["files"]
-        else None,
+        best=_load_tensors(path, _TENSOR_FILES["best"]) if _TENSOR_FILES["best"] in manifest["files"] else None,
     )
     return Loaded(state, Identity(**manifest["identity"]), path)
 
@@ -401,18 +387,12 @@ def _take_state(
     for kind in _kinds(optimizer):
         value = rest.pop(f"{kind}/{name}", None)
         if value is None:
-            raise CheckpointError(
-                f"the optimizer state has no {kind}/{name}", fix="start over in another --out"
-            )
+            raise CheckpointError(f"the optimizer state has no {kind}/{name}", fix="start over in another --out")
         if kind == "step":
             state[kind] = value.clone()
             continue
         if value.shape != parameter.shape or value.dtype != parameter.dtype:
             came, wanted = (f"{tuple(one.shape)} {one.dtype}" for one in (value, parameter))
-            raise CheckpointError(
-                f"{kind}/{name} is {came}, wanted {wanted}", fix="start over in another --out"
-            )
-        state[kind] = torch.empty_like(parameter).copy_(
-            value
-        )  # the memory layout that the optimizer gives it
+            raise CheckpointError(f"{kind}/{name} is {came}, wanted {wanted}", fix="start over in another --out")
+        state[kind] = torch.empty_like(parameter).copy_(value)  # the memory layout that the optimizer gives it
     return state

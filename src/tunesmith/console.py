@@ -23,7 +23,7 @@ from tunesmith.contracts import StepReport
 from tunesmith.data.rejects import printable
 from tunesmith.errors import Interrupted
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
-from tunesmith.metrics import report_table
+from tunesmith.metrics import SMALLER_IS_BETTER, report_table
 
 PARTS = 10
 """Progress lines of a whole run where there is no terminal."""
@@ -171,8 +171,8 @@ def show_error(console: Console, error: object) -> None:
     """Print an error's message and its fix; a stop that was asked for is no error."""
     lines = [printable(line) for line in str(error).splitlines()] or [type(error).__name__]
     fix = lines.pop() if len(lines) > 1 and lines[-1].startswith("  fix: ") else None
-    title, style = ("stopped", "yellow") if isinstance(error, Interrupted) else ("error", "red")
-    console.print(Text.assemble((f"{title}: ", f"bold {style}"), ("\n".join(lines), style)), soft_wrap=True)
+    title, style = ("", "yellow") if isinstance(error, Interrupted) else ("error: ", "red")
+    console.print(Text.assemble((title, f"bold {style}"), ("\n".join(lines), style)), soft_wrap=True)
     if fix is not None:
         console.print(Text(fix), soft_wrap=True)
 
@@ -199,7 +199,9 @@ def show_finished(
     if not quiet:
         show_scores(console, metrics)
         console.print()
-    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=True)
+    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
+    for title in find_rivals(metrics):
+        show_notice(console, f"{title} is no worse on these rows")
     took = f"  ({format_seconds(event.seconds)})" if not event.already_complete else ""
     console.print(Text.assemble(("model  ", "cyan"), printable(folder), took), soft_wrap=True)
     if hints and not quiet:
@@ -233,6 +235,21 @@ def describe_gain(metrics: Mapping[str, Any]) -> str:
         f"before → after fine-tuning: {name} {before:.3f} → {after['value']:.3f} "
         f"({gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]) {rows}{unsure}"
     )
+
+
+def find_rivals(metrics: Mapping[str, Any]) -> list[str]:
+    """Titles of the competitors that score at least as well as the model.
+
+    Example:
+        >>> scores = {"accuracy": {"value": 0.8}}
+        >>> find_rivals({"headline": "accuracy", "scores": scores, "baselines": {"tfidf": scores}})
+        ['tfidf']
+    """
+    name, titles = metrics["headline"], metrics.get("baseline_titles", {})
+    sign = -1 if name in SMALLER_IS_BETTER else 1
+    reached = sign * metrics["scores"][name]["value"]
+    found = metrics["baselines"].items()
+    return [titles.get(key, key) for key, scores in found if sign * scores[name]["value"] >= reached]
 
 
 def format_interval(score: Mapping[str, float]) -> str:
@@ -302,7 +319,7 @@ def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mappi
     if metrics["baselines"]:
         show_scores(console, metrics)
         console.print()
-    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=True)
+    console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
     if trained["baselines"] and not metrics["baselines"]:
         why = printable(metrics.get("baselines_missing", ""))
         console.print()

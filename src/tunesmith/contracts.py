@@ -154,7 +154,7 @@ class Tags:
         trunk: the kinds of trunk it works on.
         learning_rate_factor: multiplies the default learning rate of full tuning.
         units: what the loss is averaged over ("rows", "tokens").
-        stores: "full" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone.
+        stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone.
     """
 
     head_only: bool = False
@@ -163,7 +163,7 @@ class Tags:
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
     units: str = "rows"
-    stores: Literal["full", "delta"] = "full"
+    stores: Literal["whole", "delta"] = "whole"
 
 
 class Baseline(Protocol):
@@ -295,9 +295,7 @@ class Task(Protocol):
         """Summed counts → {label: {precision, recall, f1, support}}, averages included; {} for numbers."""
         ...
 
-    def confusion(
-        self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
-    ) -> list[list[int]] | None:
+    def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:
         """(C, C) rows = gold, columns = predicted, or None where it has no meaning."""
         ...
 

@@ -85,9 +85,7 @@ def disk_errors(target: Path) -> Iterator[None]:
             raise
         reason, remedy = _REASONS.get(_error_number(error), (str(error), "see to what it says"))
         message = f"cannot write {target}: {reason}; what was saved before is intact"
-        raise TrainingError(
-            message, fix=f"{remedy}, then run the same command again: it continues"
-        ) from error
+        raise TrainingError(message, fix=f"{remedy}, then run the same command again: it continues") from error
 
 
 def _error_number(error: Exception) -> int:
@@ -97,9 +95,7 @@ def _error_number(error: Exception) -> int:
     return int(told[1]) if told else 0
 
 
-def write_folder(
-    final: Path, files: Mapping[str, Content], *, manifest_name: str, manifest: Mapping[str, Any]
-) -> None:
+def write_folder(final: Path, files: Mapping[str, Content], *, manifest_name: str, manifest: Mapping[str, Any]) -> None:
     """Write a whole folder or nothing.
 
     Args:
@@ -122,9 +118,7 @@ def write_folder(
     if final.exists():
         raise UserError(f"{final} exists already", fix="remove it or choose another folder")
     if any(not _plain(name) or name == manifest_name for name in files) or {"files", _SEAL} & set(manifest):
-        raise ValueError(
-            f"wanted plain file names other than {manifest_name}, and no fact named files or {_SEAL}"
-        )
+        raise ValueError(f"wanted plain file names other than {manifest_name}, and no fact named files or {_SEAL}")
     with disk_errors(final):
         make_folder(final.parent)
         with _temporary_beside(final) as temporary:
@@ -262,9 +256,7 @@ def _write_entry(path: Path, content: Content) -> dict[str, Any]:
         _write_bytes(path, content)
     else:
         content(path)
-        os.chmod(
-            path, os.stat(path.parent).st_mode & 0o666
-        )  # libraries that write by renaming leave it at 0600
+        os.chmod(path, os.stat(path.parent).st_mode & 0o666)  # libraries that write by renaming leave it at 0600
         sync(path)
     return {"sha256": _sha256(path), "bytes": os.path.getsize(path)}
 
@@ -302,9 +294,7 @@ def _sha256(path: Path) -> str:
 
 def _sealed(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as JSON with a hash of itself, so that a bit flipped in it is seen as well."""
-    content = json.loads(
-        json.dumps(manifest, allow_nan=False)
-    )  # as it will be read: lists for tuples, text keys
+    content = json.loads(json.dumps(manifest, allow_nan=False))  # as it will be read: lists for tuples, text keys
     content[_SEAL] = _seal(content)
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
 
@@ -320,9 +310,7 @@ def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
         seal = content.pop(_SEAL)
         if seal != _seal(content):
             raise DamagedFolder(folder, name, "its own SHA-256 differs: damaged, or edited by hand")
-        if all(
-            _plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()
-        ):
+        if all(_plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()):
             return dict(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
@@ -373,9 +361,7 @@ def _try_lock(descriptor: int) -> bool:
     """Take the lock of an open file; False when another process has it, True where there are no locks."""
     try:
         if sys.platform == "win32":
-            os.lseek(
-                descriptor, _LOCKED_BYTE, os.SEEK_SET
-            )  # a locked byte cannot be read, the number in front can
+            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)  # a locked byte cannot be read, the number in front can
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             os.lseek(descriptor, 0, os.SEEK_SET)
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,27 +15,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import safetensors
 import torch
-import transformers
 from torch import Tensor
 
-import tunesmith
 from tunesmith import artifact, checkpoint, data, durable, engine, inference, judging, vocabulary
 from tunesmith.checkpoint import Identity, TrainingState
-from tunesmith.config import RunConfig, merge, to_yaml
+from tunesmith.config import RunConfig, to_yaml
 from tunesmith.contracts import StepReport
-from tunesmith.errors import CheckpointError, Interrupted, TrainingError, UserError
+from tunesmith.errors import CheckpointError, Interrupted, TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.interrupts import stop_requests
 from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.model_card import render_card
-from tunesmith.optimization import AS_SET, build_optimizer
+from tunesmith.optimization import build_optimizer
 from tunesmith.planning import describe_plan
-from tunesmith.preparation import Setup, Splits, default_folder, evaluation_interval, make_parts, prepare, read_splits
+from tunesmith.preparation import Setup, default_folder, evaluation_interval, make_parts, prepare, read_splits
+from tunesmith.run_identity import CHECKPOINTS, find_finished, make_facts, make_identity
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
-CHECKPOINTS = "checkpoints"
 CURVES = "metrics.jsonl"
 
 
@@ -60,9 +56,9 @@ def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event
         for parent in (folder, folder / CHECKPOINTS):
             durable.clean_temporary(parent, is_locked=True)
         if artifact.is_complete(folder):
-            finished = _already_complete(folder, config, splits)
+            finished = find_finished(folder, config, splits)
             if finished is not None:
-                yield finished
+                yield Finished(folder, finished.metrics, 0.0, already_complete=True)
                 return
         setup = prepare(config, splits, task, method)
         training = _Training(setup, folder)
@@ -101,7 +97,8 @@ class _Training:
         except CheckpointError:
             if not self.setup.config.output.overwrite:
                 raise
-            durable.discard(self.folder / CHECKPOINTS)
+            with durable.disk_errors(self.folder):
+                durable.discard(self.folder / CHECKPOINTS)
             return False
         return True
 
@@ -228,114 +225,6 @@ class _Training:
         with suppress(OSError):  # the next call takes them away
             durable.discard(self.folder / CHECKPOINTS)
         return metrics
-
-
-def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
-    """What must be the same when the run is continued."""
-    return Identity(
-        config=settle(setup.config, setup.splits, setup.learning_rate.value),
-        data_fingerprints=dict(setup.splits.fingerprints),
-        base_model_sha256=setup.base.sha256,
-        versions={
-            **versions(),
-            "torch_threads": str(torch.get_num_threads()),
-            "precision": str(setup.precision).removeprefix("torch."),
-            "device": setup.model.device.type,
-        },
-        trainable_sha256=checkpoint.hash_names(trainable),
-    )
-
-
-def settle(config: RunConfig, splits: Splits, learning_rate: float | None) -> dict[str, Any]:
-    """The configuration with the columns and the learning rate found for the user written in.
-
-    Naming them, as the command that the plan prints does, is then the same run as leaving them out.
-    """
-    found = {"data": {"columns": dict(splits.read["train"].mapping)}, "train": {"learning_rate": learning_rate}}
-    return merge(json.loads(config.model_dump_json()), found)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes."""
-    return {
-        "tunesmith": tunesmith.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "safetensors": safetensors.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
-    """What tunesmith.json says about a finished run."""
-    config = identity.config
-    return {
-        "task": config["task"],
-        "method": config["method"],
-        "stores": setup.method.tags.stores,
-        "head": {**vars(setup.model.head_spec), "names": list(setup.model.head_spec.names)},
-        "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
-        "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},
-        "data": {
-            "fingerprints": dict(setup.splits.fingerprints),
-            "train_rows": len(setup.splits.train),
-            "dev_rows": len(setup.splits.dev),
-            "sources": {name: read.source for name, read in setup.splits.read.items()},
-            "columns": dict(setup.splits.read["train"].mapping),
-        },
-        "learning_rate": asdict(setup.learning_rate),
-        "seed": setup.config.train.seed,
-        "config": config,
-        "versions": identity.versions,
-    }
-
-
-def _already_complete(folder: Path, config: RunConfig, splits: Splits) -> Finished | None:
-    """What an earlier run of the same command gave; None where another one's folder is to be overwritten.
-
-    The old model stays until the new one is there, and so do the states of an overwriting that was cut short.
-
-    Raises:
-        UserError: another run's model, or a damaged one, stands there and is not to be overwritten.
-    """
-    try:
-        found = artifact.read_artifact(folder)
-        rate = config.train.learning_rate or _ruled_rate(found.facts)
-        given = Identity(settle(config, splits, rate), dict(splits.fingerprints), "", {}, "")
-        differences = _compare(found.facts["config"], found.facts["data"]["fingerprints"], given)
-    except UserError as error:
-        if config.output.overwrite:
-            return None
-        raise UserError(error.message, fix="--set output.overwrite=true makes it again") from error
-    if not differences:
-        _drop_leftovers(folder, given)
-        return Finished(folder, found.metrics, 0.0, already_complete=True)
-    if config.output.overwrite:
-        return None
-    raise CheckpointError(
-        f"{folder} holds a finished model of another run: {'; '.join(differences)}",
-        fix="give another --out, or --set output.overwrite=true to replace it",
-    )
-
-
-def _ruled_rate(facts: Mapping[str, Any]) -> float | None:
-    """The learning rate of a finished run, where the rule chose it and not the user."""
-    chosen = facts["learning_rate"]
-    return None if chosen["reason"] == AS_SET else chosen["value"]
-
-
-def _drop_leftovers(folder: Path, given: Identity) -> None:
-    """Remove the states of the finished run where its process was killed just before it would have."""
-    with suppress(CheckpointError, OSError):
-        loaded, _ = checkpoint.newest(folder / CHECKPOINTS)
-        if loaded and not _compare(loaded.identity.config, loaded.identity.data_fingerprints, given):
-            durable.discard(folder / CHECKPOINTS)
-
-
-def _compare(config: Mapping[str, Any], fingerprints: Mapping[str, Any], given: Identity) -> list[str]:
-    """How a saved run differs from the given one in what a finished folder knows."""
-    saved = replace(given, config=dict(config), data_fingerprints=dict(fingerprints))
-    return checkpoint.differences(saved, given)
 
 
 def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:

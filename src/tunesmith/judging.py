@@ -24,9 +24,7 @@ BEFORE = "frozen"
 """Name of the baseline that is the model before fine-tuning."""
 
 
-def quick_scores(
-    task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
-) -> dict[str, float]:
+def quick_scores(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
     """Every score, without intervals."""
     counts = sum_counts(task.tally(p, gold, labels) for p, gold in zip(predictions, golds, strict=True))
     return {**task.score(counts, labels), **task.score_rows(predictions, golds, labels)}
@@ -83,7 +81,13 @@ def judge(setup: Setup, golds: Sequence[Any]) -> dict[str, Any]:
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
     judged = score_predictions(task, answers.predictions, golds, labels, resamples=section.resamples)
     contest = Contest(
-        task, labels, setup.splits.train, setup.base, setup.model.max_tokens, section, setup.model.device,
+        task,
+        labels,
+        setup.splits.train,
+        setup.base,
+        setup.model.max_tokens,
+        section,
+        setup.model.device,
         setup.precision,
     )
     competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}

@@ -123,9 +123,7 @@ def classification_scores(counts: Counts, names: Sequence[str], kind: Kind = "si
     return scores | {"hamming_loss": _ratio(wrong, counts.get("rows", 0.0) * len(names))}
 
 
-def per_class_scores(
-    counts: Counts, names: Sequence[str], kind: Kind = "single"
-) -> dict[str, dict[str, float]]:
+def per_class_scores(counts: Counts, names: Sequence[str], kind: Kind = "single") -> dict[str, dict[str, float]]:
     """Summed counts → precision, recall, f1 and support of each class, then three rows of averages.
 
     The values are those of scikit-learn's `classification_report(labels=names, zero_division=0)`. The

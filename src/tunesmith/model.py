@@ -106,7 +106,7 @@ class Model(nn.Module):
 
     @property
     def trunk_kind(self) -> str:
-        """"decoder" where attention is causal, "encoder" elsewhere."""
+        """ "decoder" where attention is causal, "encoder" elsewhere."""
         modules = (module for layer in self.layers()[:1] for module in layer.modules())
         return "decoder" if any(getattr(module, "is_causal", False) for module in modules) else "encoder"
 
@@ -130,9 +130,7 @@ class Model(nn.Module):
         """Parameters in front of the first layer: token, position and type embeddings and their norm."""
         layer_ids = {id(p) for layer in self.layers() for p in layer.parameters()}
         front = [
-            module
-            for name, module in self.hf.base_model.named_children()
-            if "embed" in name or name in {"wte", "wpe"}
+            module for name, module in self.hf.base_model.named_children() if "embed" in name or name in {"wte", "wpe"}
         ]
         return [p for module in front for p in module.parameters() if id(p) not in layer_ids]
 

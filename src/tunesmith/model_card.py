@@ -24,7 +24,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     """
     header = {
         "base_model": _base_name(facts),
-        "library_name": "transformers" if facts["stores"] == "full" else "tunesmith",
+        "library_name": "transformers" if facts["stores"] == "whole" else "tunesmith",
         "pipeline_tag": facts["task"]["name"],
         "tags": ["tunesmith"],
     }
@@ -77,8 +77,15 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    if facts["stores"] == "full" and standard:
-        lines += ["", "It is a plain Hugging Face folder too:", "", "```python", "from transformers import pipeline", ""]
+    if facts["stores"] == "whole" and standard:
+        lines += [
+            "",
+            "It is a plain Hugging Face folder too:",
+            "",
+            "```python",
+            "from transformers import pipeline",
+            "",
+        ]
         lines += ['pipeline("text-classification", model="this-folder")("a text")', "```"]
     else:
         lines += ["", "It loads with Tunesmith only: what was trained is no standard Hugging Face class by itself."]
@@ -88,7 +95,9 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
 def _data(facts: Mapping[str, Any], labels: Labels) -> str:
     data = facts["data"]
     lines = ["## Data", ""]
-    lines += [f"- {name} rows: {data[key]:,}" for name, key in (("training", "train_rows"), ("development", "dev_rows"))]
+    lines += [
+        f"- {name} rows: {data[key]:,}" for name, key in (("training", "train_rows"), ("development", "dev_rows"))
+    ]
     lines += [f"- SHA-256 of {name}: `{value}`" for name, value in data["fingerprints"].items()]
     if labels.names:
         shown = zip(labels.names[:30], labels.counts, strict=False)

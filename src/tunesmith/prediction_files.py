@@ -49,9 +49,7 @@ def choose_format(target: str) -> OutputFormat:
     """
     suffix = Path(target.lower().removesuffix(".gz")).suffix
     if suffix in NOT_WRITTEN:
-        raise DataError(
-            f"{target} asks for {suffix}, which is not written", fix="end it in .jsonl, .csv or .tsv"
-        )
+        raise DataError(f"{target} asks for {suffix}, which is not written", fix="end it in .jsonl, .csv or .tsv")
     return "csv" if suffix == ".csv" else "tsv" if suffix in {".tsv", ".tab"} else "jsonl"
 
 
@@ -66,15 +64,11 @@ def check_target(target: str, *, overwrite: bool) -> None:
         return
     path = Path(target)
     if path.is_dir():
-        raise DataError(
-            f"{target} is a folder, wanted a file", fix=f"give --out {path / 'predictions.jsonl'}"
-        )
+        raise DataError(f"{target} is a folder, wanted a file", fix=f"give --out {path / 'predictions.jsonl'}")
     if not path.parent.is_dir():
         raise DataError(f"there is no folder {path.parent} to write {path.name} into", fix="make it first")
     if path.exists() and not overwrite:
-        raise DataError(
-            f"{target} exists already", fix="give another --out, or add --overwrite to replace it"
-        )
+        raise DataError(f"{target} exists already", fix="give another --out, or add --overwrite to replace it")
 
 
 class PredictionWriter:
@@ -111,9 +105,7 @@ class PredictionWriter:
 
     def _write_cells(self, record: Mapping[str, Any], answer: Mapping[str, Any], line: int) -> None:
         if not self.fields:
-            self.fields = [
-                key for key, value in answer.items() if value is not None and not isinstance(value, dict)
-            ]
+            self.fields = [key for key, value in answer.items() if value is not None and not isinstance(value, dict)]
             names = unique_names([*self.columns, *(f"predicted_{field}" for field in self.fields)])
             self.table.writerow([make_cell(name) for name in names])
         unknown = [key for key in record if key not in self.columns]

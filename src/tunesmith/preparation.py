@@ -150,7 +150,10 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     groups = group_items(train_items, task.groups(train_items))
     section = config.train
     schedule = schedule_run(
-        group_lengths(groups), Sizes(section.batch_size, section.batch_tokens), section.seed, section.epochs,
+        group_lengths(groups),
+        Sizes(section.batch_size, section.batch_tokens),
+        section.seed,
+        section.epochs,
         section.max_steps,
     )
     return Setup(
@@ -180,9 +183,7 @@ def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocab
     return vocabulary.compact(model, vocabulary.used_ids(items, always))
 
 
-def _notices(
-    splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]
-) -> list[str]:
+def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]) -> list[str]:
     """What the user should know before training."""
     notices = [guess for read in splits.read.values() if (guess := _say_guess(read))]
     notices += [

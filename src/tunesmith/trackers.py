@@ -25,9 +25,7 @@ from tunesmith.events import Evaluated, Finished, Plan
 Item = TypeVar("Item")
 PROJECT = "tunesmith"
 HIDDEN = "***"
-SECRET_KEY = re.compile(
-    r"(?:^|_)(?:token|password|passwd|secret|credentials?|api_?key|access_?key)$", re.IGNORECASE
-)
+SECRET_KEY = re.compile(r"(?:^|_)(?:token|password|passwd|secret|credentials?|api_?key|access_?key)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"(?<=://)[^/@\s]+@|(?:hf|sk|ghp|AKIA|wandb)[_-]?[A-Za-z0-9_-]{20,}")
 
 
@@ -147,9 +145,7 @@ class MLflow:
     def __init__(self, folder: Path, settings: Mapping[str, str], start_step: int) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
         self.mlflow = import_module("mlflow")
-        self.client = (
-            self.mlflow.MlflowClient()
-        )  # not the module's own functions: the user may have a run open there
+        self.client = self.mlflow.MlflowClient()  # not the module's own functions: the user may have a run open there
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
         found = self.client.get_experiment_by_name(experiment)
         number = found.experiment_id if found else self.client.create_experiment(experiment)

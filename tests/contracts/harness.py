@@ -150,16 +150,6 @@ def outputs_of(task: Task, model: Model, groups: Sequence[Sequence[Encoded]]) ->
         return task.forward(model, batch), batch
 
 
-def random_split(groups: Sequence[Any], seed: int) -> list[list[Any]]:
-    """Cut a list into runs of random lengths."""
-    rng, runs = random.Random(seed), [[]]
-    for group in groups:
-        if runs[-1] and rng.random() < 0.5:
-            runs.append([])
-        runs[-1].append(group)
-    return runs
-
-
 class Frozen:
     """A task whose corruption is the same in every epoch, so that what it asks for can be learnt by heart."""
 

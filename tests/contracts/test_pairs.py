@@ -213,7 +213,7 @@ CARD = re.compile(
     r"---\nbase_model: .+\nlibrary_name: (transformers|tunesmith)\npipeline_tag: [\w-]+\ntags:\n- tunesmith\n"
     r"---\n\n"
     r"# .+ model, tuned from `[^`\n]+`\n\n"
-    r"## Scores\n\nOn .+, with 95 % intervals\.\n\n\| system \| \w+ \|\n\| --- \| --- \|\n"
+    r"## Scores\n\nOn .+, with 95 % intervals\..*\n\n\| system \| \w+ \|\n\| --- \| --- \|\n"
     r"(\| [^|\n]+ \| [-\d.]+ \[[-\d.]+, [-\d.]+\] \|\n)*"
     r"\| \*\*this model\*\* \| \*\*[-\d.]+ \[[-\d.]+, [-\d.]+\]\*\* \|\n"
     r"(\nGain over the model before fine-tuning: [+-][\d.]+ \[[+-][\d.]+, [+-][\d.]+\]\.\n)?\n"

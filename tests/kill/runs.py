@@ -7,10 +7,12 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from tests.tiny import make_rows, make_tiny_trunk
@@ -51,6 +53,17 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """Name of a way to train → what it changes in SETTINGS; they differ in what a state and a finished folder hold."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Tiny models are slower with more, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_inputs(folder: Path) -> Path:

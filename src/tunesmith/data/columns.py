@@ -42,9 +42,9 @@ def resolve_columns(
 ) -> ColumnMap:
     """Find the column of each field.
 
-    The user's mapping wins; then a column remembered from training; then a column named like the field, then one of its aliases (case, spaces,
-    hyphens and underscores do not count); then, for one required text and one required label, what the
-    columns hold.
+    The user's mapping wins; then a column remembered from training; then a column named like the field, then
+    one of its aliases (case, spaces, hyphens and underscores do not count); then, for one required text and one
+    required label, what the columns hold.
 
     Args:
         names: columns of the table.
@@ -85,9 +85,7 @@ def is_needed(column: Column, options: ReadOptions) -> bool:
     return column.required and (column.role == "text" or options.labels_required)
 
 
-def _by_user(
-    names: Sequence[str], columns: Sequence[Column], options: ReadOptions, source: str
-) -> dict[str, str]:
+def _by_user(names: Sequence[str], columns: Sequence[Column], options: ReadOptions, source: str) -> dict[str, str]:
     mapping = {}
     fields = [column.name for column in columns]
     for field, wanted in options.mapping.items():
@@ -103,9 +101,7 @@ def _by_user(
     return mapping
 
 
-def _by_memory(
-    names: Sequence[str], columns: Sequence[Column], options: ReadOptions, mapping: dict[str, str]
-) -> None:
+def _by_memory(names: Sequence[str], columns: Sequence[Column], options: ReadOptions, mapping: dict[str, str]) -> None:
     for column in columns:
         wanted = options.remembered.get(column.name)
         if wanted is not None and wanted in names and wanted not in mapping.values():
@@ -128,9 +124,7 @@ def _by_name(names: Sequence[str], columns: Sequence[Column], mapping: dict[str,
                 mapping[column.name] = found
 
 
-def _guess(
-    column: Column, columns: Sequence[Column], free: Sequence[str], sample: Sequence[Record]
-) -> list[str]:
+def _guess(column: Column, columns: Sequence[Column], free: Sequence[str], sample: Sequence[Record]) -> list[str]:
     """Columns that may hold the field; exactly one is a guess. A pair is never guessed by what it holds."""
     same_role = [other for other in columns if other.role == column.role and other.required]
     if len(same_role) > 1:
@@ -185,9 +179,7 @@ def _guess_label(held: Mapping[str, Sequence[Any]]) -> list[str]:
 def _not_found(column: Column, candidates: Sequence[str], names: Sequence[str], source: str) -> DataError:
     option = f"data.columns.{column.name}="
     if candidates:
-        message = (
-            f"{display(source)} has several columns that could be the {column.name}: {listed(candidates)}"
-        )
+        message = f"{display(source)} has several columns that could be the {column.name}: {listed(candidates)}"
         setting = shlex.quote(printable(f"{option}{candidates[0]}"))
         return DataError(message, fix=f"name the right one: --set {setting}")
     message = f"{display(source)} has no column that looks like the {column.name}; columns: {listed(names)}"
@@ -216,9 +208,7 @@ def check_header(
     if any(_looks_like_data(name, [row.get(name) for row in sample]) for name in names):
         message = f"the first line of {display(source)} looks like a row, not like column names"
         example = ",".join(column.name for column in columns if is_needed(column, options))
-        raise DataError(
-            f"{message}: {listed(names, 5)}", fix=f"put a header on top, such as the line {example}"
-        )
+        raise DataError(f"{message}: {listed(names, 5)}", fix=f"put a header on top, such as the line {example}")
 
 
 def _looks_like_data(name: str, values: Sequence[Any]) -> bool:

@@ -90,9 +90,7 @@ def _join(head: bytes, rest: BinaryIO) -> BinaryIO:
 
 
 @contextmanager
-def open_source(
-    source: str | Path, options: ReadOptions, stdin: BinaryIO | None = None
-) -> Iterator[OpenSource]:
+def open_source(source: str | Path, options: ReadOptions, stdin: BinaryIO | None = None) -> Iterator[OpenSource]:
     """Open a file or standard input and find out what it holds.
 
     Args:

@@ -104,10 +104,7 @@ class Validator:
             known_field, said = messages.setdefault(int(position), (field, []))
             if known_field == field:
                 said.append(fault["msg"].removeprefix("Value error, "))
-        return {
-            position: (field, " or ".join(dict.fromkeys(said)))
-            for position, (field, said) in messages.items()
-        }
+        return {position: (field, " or ".join(dict.fromkeys(said))) for position, (field, said) in messages.items()}
 
     def _bad_row(self, fault: tuple[str | None, str], record: Record, line: int) -> BadRow:
         field, problem = fault
@@ -146,9 +143,7 @@ def _are_plain(cells: list[Any], role: str, needed: bool) -> bool:
     distinct = cells if kinds == {str} and role == "text" and needed else set(cells)
     texts = [cell for cell in distinct if type(cell) is str]
     numbers = [cell for cell in distinct if type(cell) is float] if float in kinds else []
-    return (
-        all(map(str.strip, texts)) and all(map(math.isfinite, numbers)) and not _text_problem("".join(texts))
-    )
+    return all(map(str.strip, texts)) and all(map(math.isfinite, numbers)) and not _text_problem("".join(texts))
 
 
 def _text_problem(text: str) -> tuple[str, str] | None:

@@ -210,9 +210,7 @@ def _interval(value: float, drawn: Sequence[float], n: int, level: float) -> Int
     return Interval(float(value), float(low), float(high), n)
 
 
-def _drawn_counts(
-    rows: Sequence[Mapping[Key, float]], resamples: int, seed: int
-) -> Iterator[dict[Key, float]]:
+def _drawn_counts(rows: Sequence[Mapping[Key, float]], resamples: int, seed: int) -> Iterator[dict[Key, float]]:
     """Yield the summed counts of all rows, then those of each drawn set."""
     _check(len(rows), resamples)
     keys, matrix, distinct_of = _merge(rows)
@@ -260,9 +258,7 @@ def _weights(distinct_of: NDArray[np.int64], resamples: int, seed: int) -> Itera
     block = max(1, _BLOCK_CELLS // rows)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
-        if (
-            distinct * 8 < rows
-        ):  # both ways draw from the same distribution; this one costs distinct, not rows
+        if distinct * 8 < rows:  # both ways draw from the same distribution; this one costs distinct, not rows
             yield generator.multinomial(rows, multiplicity / rows, size=size).astype(np.float64)
             continue
         drawn = distinct_of[generator.integers(rows, size=(size, rows))]

@@ -77,9 +77,7 @@ class Majority:
             value: Any = float(np.mean(targets))
             return [self.answer(value, None) for _ in rows]
         sets = [tuple(sorted(_as_set(target))) for target in targets]
-        shares = {
-            name: count / len(sets) for name, count in sorted(Counter(n for s in sets for n in s).items())
-        }
+        shares = {name: count / len(sets) for name, count in sorted(Counter(n for s in sets for n in s).items())}
         value = _most_frequent(sets)[0] if self.kind == "single" else _usual_set(sets, shares)
         return [self.answer(value, dict(shares)) for _ in rows]
 
@@ -148,9 +146,7 @@ class FrozenProbe:
             return [self.answer(float(number), None) for number in numbers]
         truth = _truth([targets[i] for i in kept], names)
         strength = _chosen_strength(self.kind, known, truth)
-        return _answers(
-            self.kind, self.answer, names, _logistic_dense(self.kind, known, asked, truth, strength)
-        )
+        return _answers(self.kind, self.answer, names, _logistic_dense(self.kind, known, asked, truth, strength))
 
 
 def _as_set(target: Any) -> list[str]:
@@ -296,9 +292,7 @@ def _chosen_strength(kind: str, known: Floats, truth: Truth) -> float:
         return _PROBE_C[1]
 
     def cross_entropy(strength: float) -> float:
-        found = _logistic_dense(kind, known[kept], known[held_out], truth[kept], strength).clip(
-            1e-6, 1 - 1e-6
-        )
+        found = _logistic_dense(kind, known[kept], known[held_out], truth[kept], strength).clip(1e-6, 1 - 1e-6)
         yes, no = np.log(found)[truth[held_out]].sum(), np.log1p(-found)[~truth[held_out]].sum()
         return -float(yes + no) if kind == "multi" else -float(yes)
 

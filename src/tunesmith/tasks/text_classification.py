@@ -100,9 +100,7 @@ class TextClassification:
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the classes (in order) or the statistics of a number."""
-        return classification_labels.find_labels(
-            [row.label for row in rows], self.config.kind, self.config.separator
-        )
+        return classification_labels.find_labels([row.label for row in rows], self.config.kind, self.config.separator)
 
     def head(self, labels: Labels) -> HeadSpec:
         """A sequence head with one output a class, or one for a number."""
@@ -165,15 +163,11 @@ class TextClassification:
         smoothing, gamma = self.config.label_smoothing, self.config.focal_gamma
         if labels.kind == "single":
             wanted = torch.tensor(targets, dtype=torch.int64, device=logits.device)  # (S,)
-            return classification_loss(
-                logits, wanted, class_weights=weights, smoothing=smoothing, focal_gamma=gamma
-            )
+            return classification_loss(logits, wanted, class_weights=weights, smoothing=smoothing, focal_gamma=gamma)
         several = torch.zeros(logits.shape, device=logits.device)  # (S, C)
         for place, chosen in enumerate(targets):
             several[place, list(chosen)] = 1.0
-        return multi_label_loss(
-            logits, several, class_weights=weights, smoothing=smoothing, focal_gamma=gamma
-        )
+        return multi_label_loss(logits, several, class_weights=weights, smoothing=smoothing, focal_gamma=gamma)
 
     def _class_weights(self, labels: Labels, device: torch.device) -> torch.Tensor | None:
         wished = self.config.class_weights
@@ -244,9 +238,7 @@ class TextClassification:
             return {}
         return metrics.per_class_scores(counts, labels.names, "multi" if labels.kind == "multi" else "single")
 
-    def confusion(
-        self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
-    ) -> list[list[int]] | None:
+    def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:
         """Rows = right answer, columns = prediction; only for one label a row."""
         if labels.kind != "single":
             return None
@@ -268,4 +260,3 @@ class TextClassification:
     def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> ClassificationPrediction:
         probability = None if probabilities is None or not isinstance(value, str) else probabilities[value]
         return ClassificationPrediction(label=value, probability=probability, probabilities=probabilities)
-

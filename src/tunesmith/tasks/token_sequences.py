@@ -48,9 +48,11 @@ def _tokenize(texts: Sequence[tuple[str, ...]], context: Context, cut: bool) -> 
     widths = {len(row) for row in texts}
     if len(widths) <= 1:
         columns = [list(column) for column in zip(*texts, strict=True)]
-        return {key: list(value) for key, value in context.tokenizer(*columns, **options).items()} if texts else {
-            "input_ids": []
-        }
+        return (
+            {key: list(value) for key, value in context.tokenizer(*columns, **options).items()}
+            if texts
+            else {"input_ids": []}
+        )
     singles = [place for place, row in enumerate(texts) if len(row) == 1]
     pairs = [place for place, row in enumerate(texts) if len(row) == 2]
     found = [(places, _tokenize([texts[p] for p in places], context, cut)) for places in (singles, pairs)]
