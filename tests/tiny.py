@@ -33,12 +33,7 @@ GOOD = ("good", "great", "fine", "lovely", "superb", "happy")
 BAD = ("bad", "awful", "poor", "ugly", "dreadful", "sad")
 THINGS = ("film", "book", "meal", "phone", "hotel", "service", "story", "song")
 TEXTS = (
-    *(
-        f"the {thing} was {word} and the {other} too"
-        for thing in THINGS
-        for word in GOOD + BAD
-        for other in THINGS[:2]
-    ),
+    *(f"the {thing} was {word} and the {other} too" for thing in THINGS for word in GOOD + BAD for other in THINGS[:2]),
     "what a day, is it not? it rains; 0 1 2 3 4 5 6 7 8 9 10 $ % - ' \" ( ) !",
     "这家公司的利润上升了，股东很高兴。服务太差，手机坏了！市场下跌，银行存款利率不变？",
 )
@@ -118,9 +113,7 @@ def _whole_words(texts: tuple[str, ...], special: tuple[tuple[str, str], ...]) -
     core = Tokenizer(models.WordLevel(unk_token=names["unk"]))
     core.normalizer = normalizers.BertNormalizer(lowercase=True)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=VOCABULARY, special_tokens=list(names.values()), show_progress=False
-    )
+    trainer = trainers.WordLevelTrainer(vocab_size=VOCABULARY, special_tokens=list(names.values()), show_progress=False)
     core.train_from_iterator(texts, trainer)
     start, end = names["cls"], names["sep"]
     core.post_processor = processors.TemplateProcessing(

@@ -82,6 +82,7 @@ class _Training:
         self.identity = make_identity(setup, self.trainable)
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
         self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
+        self._check_headline()
         loaded, self.notices = checkpoint.newest(folder / CHECKPOINTS)
         self.state = TrainingState(0, {}, {}, None, None, 0, 0, setup.config.train.micro_batch_tokens, [])
         if loaded is not None and self._may_continue(loaded.identity):
@@ -89,6 +90,15 @@ class _Training:
             self.notices.append(f"continuing at step {loaded.state.step:,} of {setup.schedule.total_steps:,}")
         durable.make_folder(folder)
         checkpoint.trim_metrics(folder / CURVES, self.state.step)
+
+    def _check_headline(self) -> None:
+        """Judge two rows before the first step: a misspelt evaluate.metric must not show after an hour."""
+        items = [item for item in self.setup.dev_items if item.row < 2]
+        answers = inference.predict_items(self.setup.model, self.setup.task, items, self.setup.labels)
+        golds = self.golds[: len(answers.predictions)]
+        judging.pick(
+            judging.quick_scores(self.setup.task, answers.predictions, golds, self.setup.labels), self.headline
+        )
 
     def _may_continue(self, saved: Identity) -> bool:
         """Whether the saved state is of this run; another one's is refused, or removed if that was asked."""

@@ -181,7 +181,7 @@ def test_written_and_read_back_answers_the_same(
         assert loaded.predict_rows(rows) == before
         stored = METHODS[pair[1]].tags.stores
         assert (folder / "delta.safetensors").exists() == (stored == "delta")
-        assert (folder / "model.safetensors").exists() == (stored == "full")
+        assert (folder / "model.safetensors").exists() == (stored == "whole")
 
 
 @each_pair
