@@ -2,11 +2,14 @@
 #   make demo PYTHON=python3.12                another interpreter
 #   make demo PIP_ARGS="--index-url URL"       another package index (README: PyTorch without CUDA)
 #   make test PYTEST_ARGS="-k packing"         some of the tests
+#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 PIP_ARGS ?=
 PYTEST_ARGS ?=
+DATA ?= $(TUNESMITH_BENCH_DATA)
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
@@ -23,13 +26,13 @@ demo: $(STAMP)  ## fine-tune on the sample texts: before and after, predictions,
 	$(BIN)/tunesmith demo
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 check: $(STAMP)  ## lint, format check, strict types, tests with warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 format: $(STAMP)  ## format the code and repair what the linter can
 	$(BIN)/ruff format .
@@ -39,7 +42,7 @@ wheel: $(STAMP)  ## build dist/*.whl
 	$(BIN)/python -m build --wheel
 
 bench-train: $(STAMP)  ## training speed beside a textbook loop and transformers.Trainer
-	$(BIN)/python -m benchmarks.bench_train
+	$(BIN)/python -m benchmarks.bench_train --data $(DATA) $(BENCH_ARGS)
 
 clean:  ## remove build outputs and caches; keeps .venv and your runs
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -63,9 +63,7 @@ def build_job(arguments: argparse.Namespace, name: str) -> StepJob:
     first = arguments.warmup_steps * arguments.batch_size
     last = first + arguments.steps * arguments.batch_size
     if last > len(rows):
-        raise SystemExit(
-            f"{name}: the steps need {last} rows, there are {len(rows)}; lower --steps or raise --rows"
-        )
+        raise SystemExit(f"{name}: the steps need {last} rows, there are {len(rows)}; lower --steps or raise --rows")
     texts = [text for text, _ in rows]
     model = model_folder(arguments.model)
     return StepJob(

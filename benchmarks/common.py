@@ -96,9 +96,7 @@ def model_folder(name: str) -> str:
     try:
         package = importlib.metadata.distribution(MINILM_PACKAGE)
     except importlib.metadata.PackageNotFoundError:
-        raise SystemExit(
-            f"--model minilm needs the package {MINILM_PACKAGE}; install it or name a folder"
-        ) from None
+        raise SystemExit(f"--model minilm needs the package {MINILM_PACKAGE}; install it or name a folder") from None
     return str(package.locate_file(MINILM_FOLDER))
 
 
@@ -245,8 +243,7 @@ def kept_entries(name: str, key: str, settings: Mapping[str, Any]) -> dict[str, 
     changed = sorted(field for field in {*was, *now} if was.get(field) != now.get(field))
     if changed:
         raise SystemExit(
-            f"results/{name}.json was measured with other settings ({', '.join(changed)}); "
-            "move it away or give --name"
+            f"results/{name}.json was measured with other settings ({', '.join(changed)}); move it away or give --name"
         )
     return dict(earlier[key])
 

@@ -7,7 +7,7 @@ from tunesmith import base_models, engine, vocabulary
 from tunesmith.config import TrainSection
 from tunesmith.contracts import Context
 from tunesmith.methods import make_method
-from tunesmith.model import ModelOptions, load_model
+from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.optimization import build_optimizer
 from tunesmith.packing import Schedule, Sizes
 from tunesmith.tasks import make_task

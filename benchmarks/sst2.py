@@ -65,9 +65,7 @@ def run_peer(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
         max_tokens=MAX_TOKENS,
     )
     model = model_folder(arguments.model)
-    predicted, gold, seconds = trainer_fit(
-        model, (rows[: len(train)], rows[len(train) :]), len(names), recipe
-    )
+    predicted, gold, seconds = trainer_fit(model, (rows[: len(train)], rows[len(train) :]), len(names), recipe)
     hits = sum(answer == right for answer, right in zip(predicted, gold, strict=True))
     return entry(hits, len(gold), seconds, len(train) * arguments.epochs)
 
@@ -180,9 +178,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rows", type=int, help="train the peer on the first rows only, for a quick look")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--out", metavar="DIR", help="keep Tunesmith's run folders here; an interrupted run goes on"
-    )
+    parser.add_argument("--out", metavar="DIR", help="keep Tunesmith's run folders here; an interrupted run goes on")
     parser.add_argument("--name", help="the result's name under results/; default: sst2_<way>_<device>")
     measure(parser.parse_args())
 

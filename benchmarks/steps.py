@@ -80,9 +80,7 @@ class StepClock:
 
     def __init__(self, job: StepJob) -> None:
         if job.warmup_steps < 1 or job.steps < 1:
-            raise SystemExit(
-                f"{job.warmup_steps} warm-up and {job.steps} timed steps: both must be at least 1"
-            )
+            raise SystemExit(f"{job.warmup_steps} warm-up and {job.steps} timed steps: both must be at least 1")
         self._job = job
         self._ticks = 0
         self._marks: list[float] = []

@@ -94,9 +94,7 @@ def test_shards_are_hashed_together(folder: Path) -> None:
     refused(folder, names[0])
 
 
-@pytest.mark.parametrize(
-    "shard", ["../other.safetensors", "/x.safetensors", "weights.bin", "a\\b.safetensors", 3]
-)
+@pytest.mark.parametrize("shard", ["../other.safetensors", "/x.safetensors", "weights.bin", "a\\b.safetensors", 3])
 def test_shards_outside_the_folder_are_refused(folder: Path, shard: object) -> None:
     (folder / "model.safetensors").rename(folder.parent / "other.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": shard}}))
@@ -117,17 +115,13 @@ def test_adapter_is_refused(folder: Path) -> None:
     refused(folder, "an adapter came, wanted a base model")
 
 
-@pytest.mark.parametrize(
-    "name", ["./foo", "foo", "", "org/name/more", "https://example.org/x", "org/../x", "a\0b"]
-)
+@pytest.mark.parametrize("name", ["./foo", "foo", "", "org/name/more", "https://example.org/x", "org/../x", "a\0b"])
 def test_impossible_names_are_refused_without_network(name: str) -> None:
     error = refused(name, "hub ids look like org/name; alias: minilm")
     assert "give an existing folder" in str(error.fix)
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"), [("minilmm", "minilm"), ("bert-base-uncasd", "bert-base-uncased")]
-)
+@pytest.mark.parametrize(("typed", "meant"), [("minilmm", "minilm"), ("bert-base-uncasd", "bert-base-uncased")])
 def test_misspelt_names_get_a_hint(typed: str, meant: str) -> None:
     assert f"did you mean '{meant}'?" in str(refused(typed, typed).fix)
 
@@ -161,9 +155,7 @@ def test_config_attacks_are_dropped(folder: Path) -> None:
         "use_kernels": True,
         "weights_from": "https://example.org/weights",
     }
-    write_config(
-        folder, hidden_size=3, text_config={"hidden_act": "gelu"} | attacks, parts=[attacks], **attacks
-    )
+    write_config(folder, hidden_size=3, text_config={"hidden_act": "gelu"} | attacks, parts=[attacks], **attacks)
     config = resolve(str(folder)).config
     assert config == {
         "model_type": "bert",

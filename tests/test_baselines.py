@@ -46,11 +46,7 @@ def news(kind: str, rows: int, seed: int) -> list[Row]:
     signs = {"up": ["gains", "jumps"], "down": ["falls", "slumps"], "flat": ["holds", "waits"]}
     made = []
     for _ in range(rows):
-        names = (
-            sorted(name for name in signs if rng.random() < 0.4)
-            if kind == "multi"
-            else [rng.choice([*signs])]
-        )
+        names = sorted(name for name in signs if rng.random() < 0.4) if kind == "multi" else [rng.choice([*signs])]
         words = [rng.choice(signs[name]) for name in names] + rng.choices(["stock", "fund", "bond"], k=3)
         rng.shuffle(words)
         target = {"single": names[0] if names else "", "multi": names, "number": float(len(names))}[kind]
@@ -184,9 +180,7 @@ def test_a_row_with_one_text_among_pairs() -> None:
 
 def test_chinese_is_read_by_characters() -> None:
     """No word of the test texts was seen in training; their characters were."""
-    train = [Row((f"股价上涨{i}点",), "up") for i in range(10)] + [
-        Row((f"股价下跌{i}点",), "down") for i in range(10)
-    ]
+    train = [Row((f"股价上涨{i}点",), "up") for i in range(10)] + [Row((f"股价下跌{i}点",), "down") for i in range(10)]
     answers = make(TfidfLogistic, "single").predict(
         train, [Row(("油价下跌了",), None), Row(("金价上涨了",), None)], features
     )

@@ -81,10 +81,7 @@ def same(one: dict[str, Tensor] | None, two: dict[str, Tensor] | None) -> bool:
     return one.keys() == two.keys() and all(
         a.dtype == two[name].dtype
         and a.shape == two[name].shape
-        and a.contiguous()
-        .reshape(-1)
-        .view(torch.uint8)
-        .equal(two[name].contiguous().reshape(-1).view(torch.uint8))
+        and a.contiguous().reshape(-1).view(torch.uint8).equal(two[name].contiguous().reshape(-1).view(torch.uint8))
         for name, a in one.items()
     )
 
@@ -494,9 +491,7 @@ def test_optimizer_goes_on_bit_for_bit(tmp_path: Path, make: Maker, stop: int) -
     assert same(second.flat(), first.flat())
     second.train(range(stop, 6))
     assert same(second.flat(), whole.flat())
-    assert same(
-        {n: p.detach() for n, p in second.named.items()}, {n: p.detach() for n, p in whole.named.items()}
-    )
+    assert same({n: p.detach() for n, p in second.named.items()}, {n: p.detach() for n, p in whole.named.items()})
     assert same(state.optimizer, first.flat())  # copied, not shared
 
 

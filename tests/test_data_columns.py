@@ -8,9 +8,7 @@ from tunesmith.contracts import Column
 from tunesmith.data import ColumnMap, ReadOptions, resolve_columns
 from tunesmith.errors import DataError
 
-TEXT = Column(
-    "text", "text", ("text_a", "sentence", "content", "review", "title", "question", "文本", "内容")
-)
+TEXT = Column("text", "text", ("text_a", "sentence", "content", "review", "title", "question", "文本", "内容"))
 TEXT_B = Column("text_b", "text", ("sentence2", "answer", "hypothesis"), required=False)
 LABEL = Column("label", "label", ("labels", "class", "category", "标签"))
 COLUMNS = (TEXT, TEXT_B, LABEL)
@@ -19,9 +17,7 @@ PREDICT = ReadOptions(labels_required=False)
 Table = dict[str, list[object]]
 
 
-def resolve(
-    table: Table, options: ReadOptions | None = None, columns: tuple[Column, ...] = COLUMNS
-) -> ColumnMap:
+def resolve(table: Table, options: ReadOptions | None = None, columns: tuple[Column, ...] = COLUMNS) -> ColumnMap:
     names = list(table)
     sample = [dict(zip(names, row, strict=True)) for row in zip(*table.values(), strict=True)]
     return resolve_columns(names, sample, columns, options or ReadOptions(), "data.csv")
@@ -109,25 +105,19 @@ def test_by_content(table, mapping):
 
 
 def test_an_index_is_never_the_label():
-    with pytest.raises(
-        DataError, match="no column that looks like the label; columns: 'id', 'msg'"
-    ) as caught:
+    with pytest.raises(DataError, match="no column that looks like the label; columns: 'id', 'msg'") as caught:
         resolve({"id": list(range(4)), "msg": MESSAGES})
     assert caught.value.fix == "name it: --set data.columns.label=NAME"
 
 
 def test_two_candidates_are_not_a_guess():
-    with pytest.raises(
-        DataError, match="several columns that could be the label: 'lang', 'main mood'"
-    ) as caught:
+    with pytest.raises(DataError, match="several columns that could be the label: 'lang', 'main mood'") as caught:
         resolve({"msg": MESSAGES, "lang": list("aabb"), "main mood": list("abab")})
     assert caught.value.fix == "name the right one: --set data.columns.label=lang"
 
 
 def test_no_text_names_the_option():
-    with pytest.raises(
-        DataError, match="no column that looks like the text; columns: 'n', 'label'"
-    ) as caught:
+    with pytest.raises(DataError, match="no column that looks like the text; columns: 'n', 'label'") as caught:
         resolve({"n": ["1", "2"], "label": ["a", "b"]})
     assert caught.value.fix == "name it: --set data.columns.text=NAME"
 

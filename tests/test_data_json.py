@@ -109,9 +109,7 @@ def test_equal_keys_are_told_from_texts_that_look_like_keys(read):
 
 def test_missing_optional_values_take_the_schema_s_default(read):
     rows = read(
-        line(text="a", text_b="b", label="x")
-        + line(text="a", text_b="", label="x")
-        + line(text="a", label="x")
+        line(text="a", text_b="b", label="x") + line(text="a", text_b="", label="x") + line(text="a", label="x")
     )
     assert [row.text_b for row in rows.rows] == ["b", None, None]
 

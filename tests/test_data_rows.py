@@ -36,15 +36,11 @@ class Row(BaseModel):
 COLUMNS = (Column("text", "text", ("review",)), Column("label", "label", ("labels",)))
 SKIP = ReadOptions(skip_bad=True, max_row_bytes=60)
 
-good_cell = st.text(
-    st.characters(exclude_characters='"\0\r\n,', exclude_categories=["Cs"]), min_size=1, max_size=8
-)
+good_cell = st.text(st.characters(exclude_characters='"\0\r\n,', exclude_categories=["Cs"]), min_size=1, max_size=8)
 nasty = st.sampled_from(
     [b'"', b"\0", b"\xff", b"\xe4\xbd", b"\r", b"\n", b"\r\n", b",", b"{", b"}", b"\\ud800", b"NaN"]
 )
-pieces = st.one_of(
-    good_cell.map(str.encode), nasty, st.just(b"a,x\n"), st.just(b'{"text": "a", "label": 1}\n')
-)
+pieces = st.one_of(good_cell.map(str.encode), nasty, st.just(b"a,x\n"), st.just(b'{"text": "a", "label": 1}\n'))
 anything = st.lists(pieces, max_size=30).map(b"".join)
 
 
@@ -56,9 +52,7 @@ def read_bytes(content: bytes, kind: str, options: ReadOptions = SKIP):
 @settings(max_examples=150, deadline=None)
 @given(anything, st.sampled_from(["csv", "tsv", "jsonl"]))
 def test_accepted_and_rejected_rows_add_up_whatever_comes(content, kind):
-    header, first = (
-        (b"", b'{"text": "ok", "label": 1}\n') if kind == "jsonl" else (b"text,label\n", b"ok,1\n")
-    )
+    header, first = (b"", b'{"text": "ok", "label": 1}\n') if kind == "jsonl" else (b"text,label\n", b"ok,1\n")
     if kind == "tsv":
         header, first = header.replace(b",", b"\t"), first.replace(b",", b"\t")
     read = read_bytes(header + first + content, kind)
@@ -133,9 +127,7 @@ def test_nothing_left_is_an_error_even_when_bad_rows_are_skipped():
 
 
 def test_the_column_is_named_where_it_differs_from_the_field():
-    bad = read_rows(
-        [{"review": "", "labels": "a"}, {"review": "b", "labels": "a"}], Row, COLUMNS, SKIP
-    ).rejected[0]
+    bad = read_rows([{"review": "", "labels": "a"}, {"review": "b", "labels": "a"}], Row, COLUMNS, SKIP).rejected[0]
     assert (bad.field, bad.problem) == ("text", "(column 'review') the text is empty")
 
 

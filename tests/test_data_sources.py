@@ -37,9 +37,7 @@ def pairs(source: object, options: ReadOptions | None = None, **more: object) ->
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize(
-    ("suffix", "content"), [(".csv", CSV), (".CSV", CSV), (".jsonl", JSONL), (".ndjson", JSONL)]
-)
+@pytest.mark.parametrize(("suffix", "content"), [(".csv", CSV), (".CSV", CSV), (".jsonl", JSONL), (".ndjson", JSONL)])
 def test_files_by_name(tmp_path, suffix, content, packed):
     path = tmp_path / f"data{suffix}{'.gz' * packed}"
     path.write_bytes(gzip.compress(content[:20]) + gzip.compress(content[20:]) if packed else content)
@@ -236,7 +234,5 @@ def test_reading_imports_neither_pandas_nor_datasets():
 
     code = "import sys, tunesmith.data; print({'pandas', 'datasets', 'pyarrow'} & set(sys.modules))"
     environment = {"PYTHONPATH": str(Path(__file__).parent.parent / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "set()"

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from tunesmith.data import split_rows
 
 Pair = tuple[str, str]
-rows_of_pairs = st.lists(
-    st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from("xyz")), min_size=1, max_size=60
-)
+rows_of_pairs = st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from("xyz")), min_size=1, max_size=60)
 
 
 def label_of(row: Pair) -> str:

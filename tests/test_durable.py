@@ -70,9 +70,7 @@ def test_written_folder_reads_back(tmp_path: Path) -> None:
     assert names(tmp_path / "new") == {"x"}
 
 
-def test_every_byte_is_synced_before_the_name_appears(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_byte_is_synced_before_the_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     watched = FailingOs(-1, OSError())
     monkeypatch.setattr(durable, "os", watched)
@@ -116,9 +114,7 @@ def test_failure_of_any_call_leaves_nothing_and_tells(
             except TrainingError as error:
                 told.add(f"{error.exit_code} {error}".replace(str(tmp_path / f"new{fails_at}"), "X"))
         verify_folder(tmp_path / "old", "M.json")
-        for (
-            path
-        ) in tmp_path.iterdir():  # only a failure of the very last fsync leaves the folder, and it is whole
+        for path in tmp_path.iterdir():  # only a failure of the very last fsync leaves the folder, and it is whole
             verify_folder(path, "M.json")
     assert fails_at > 15
     reason, remedy = durable._REASONS[number]
@@ -188,9 +184,7 @@ def test_damage_is_found_and_named(tmp_path: Path, name: str) -> None:
     assert verify_folder(tmp_path / "x", "M.json")["step"] == 3
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "3", "null", "{}", '{"files": 3}', "[" * 100_000, '"manifest_sha256"']
-)
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"files": 3}', "[" * 100_000, '"manifest_sha256"'])
 def test_manifest_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "M.json").write_text(text)
     with pytest.raises(DamagedFolder, match="is not a manifest"):

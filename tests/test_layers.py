@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "contracts", "allocator"},
     {"config", "data", "metrics", "losses", "packing", "attention", "base_models", "durable", "events", "interrupts"},
     {"model"},
-    {"vocabulary", "optimization"},
+    {"model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card"},
     {"preparation"},
@@ -24,7 +24,7 @@ LAYERS = [
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
-OWNERS = {"transformers": {"model", "inference"}, "typer": {"cli"}, "peft": {"methods"}}
+OWNERS = {"transformers": {"model", "model_loading"}, "typer": {"cli"}, "peft": {"methods"}}
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
 
@@ -44,9 +44,7 @@ def imports_of(path: Path) -> Iterator[str]:
     The contracts speak of a Model, so they alone may name it to type checkers, in a block that never runs.
     """
     nodes = nodes_of(path)
-    guards = [
-        node for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
+    guards = [node for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     hidden = {id(node) for guard in guards if part_of(path) == "contracts" for node in guard.body}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -82,17 +80,13 @@ def test_the_loop_exists_once() -> None:
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         for node in nodes_of(path)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "backward"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "backward"
     }
     assert calls == {"engine.py"}
 
 
 def test_there_are_no_callback_classes() -> None:
-    classes = [
-        node for param in FILES for node in nodes_of(param.values[0]) if isinstance(node, ast.ClassDef)
-    ]
+    classes = [node for param in FILES for node in nodes_of(param.values[0]) if isinstance(node, ast.ClassDef)]
     assert classes
     assert not [node.name for node in classes if "callback" in node.name.lower()]
 
@@ -101,9 +95,7 @@ def table_names(folder: str, table: str) -> set[str]:
     """The keys of the dict literal assigned to TASKS or METHODS, without importing it."""
     for node in nodes_of(PACKAGE / folder / "__init__.py"):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(node, ast.Assign | ast.AnnAssign) and table in (
-            getattr(t, "id", None) for t in targets
-        ):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and table in (getattr(t, "id", None) for t in targets):
             literal = next(inner for inner in ast.walk(node) if isinstance(inner, ast.Dict))
             return {key.value for key in literal.keys if isinstance(key, ast.Constant)}
     raise AssertionError(f"{folder}/__init__.py holds no table {table}")
@@ -115,16 +107,10 @@ def test_core_names_no_task_and_no_method(file: str) -> None:
     assert len(names) >= 2
     nodes = nodes_of(PACKAGE / file)
     json_keys = [key for node in nodes if isinstance(node, ast.Dict) for key in node.keys]
-    json_keys += [
-        node.slice for node in nodes if isinstance(node, ast.Subscript)
-    ]  # "head" is a JSON key, too
+    json_keys += [node.slice for node in nodes if isinstance(node, ast.Subscript)]  # "head" is a JSON key, too
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and node not in json_keys}
     assert not texts & names
     modules = [
-        name
-        for name in imports_of(PACKAGE / file)
-        if name.startswith(("tunesmith.tasks.", "tunesmith.methods."))
+        name for name in imports_of(PACKAGE / file) if name.startswith(("tunesmith.tasks.", "tunesmith.methods."))
     ]
-    assert {name.split(".")[2] for name in modules} <= {"TASKS", "METHODS"}, (
-        "name the tables, not their items"
-    )
+    assert {name.split(".")[2] for name in modules} <= {"TASKS", "METHODS"}, "name the tables, not their items"

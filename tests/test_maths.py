@@ -166,9 +166,7 @@ def test_smoothed_loss_is_least_at_its_targets(classes) -> None:
     """§5: the gradient is 0 at finite logits with p = q, and the loss there is the entropy of q."""
     q = 0.9 * np.eye(CLASSES)[classes] + 0.1 / CLASSES
     targets = torch.tensor(classes)
-    loss, gradient = by_torch(
-        lambda logits: classification_loss(logits, targets, smoothing=0.1)[0], np.log(q)
-    )
+    loss, gradient = by_torch(lambda logits: classification_loss(logits, targets, smoothing=0.1)[0], np.log(q))
     assert loss == pytest.approx(-(q * np.log(q)).sum())
     np.testing.assert_allclose(gradient, 0, **TOLERANCE)
 

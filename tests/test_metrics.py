@@ -41,9 +41,7 @@ def as_matrix(sets: list[set[str]], names: list[str]) -> np.ndarray:
 
 
 def total(predicted: list, gold: list) -> dict[str, float]:
-    return metrics.sum_counts(
-        metrics.classification_counts(p, g) for p, g in zip(predicted, gold, strict=True)
-    )
+    return metrics.sum_counts(metrics.classification_counts(p, g) for p, g in zip(predicted, gold, strict=True))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

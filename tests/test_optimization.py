@@ -16,7 +16,8 @@ from tunesmith import base_models
 from tunesmith.config import TrainSection
 from tunesmith.contracts import HeadSpec
 from tunesmith.methods.full import Full
-from tunesmith.model import Model, load_model
+from tunesmith.model import Model
+from tunesmith.model_loading import load_model
 from tunesmith.optimization import (
     build_optimizer,
     choose_learning_rate,

@@ -21,7 +21,8 @@ from tunesmith.engine import autocast
 from tunesmith.errors import MethodError, ModelError
 from tunesmith.methods.full import Full
 from tunesmith.methods.head import Head
-from tunesmith.model import Model, ModelOptions, choose_trunk_path, load_model
+from tunesmith.model import Model
+from tunesmith.model_loading import ModelOptions, choose_trunk_path, load_model
 from tunesmith.packing import pack
 from tunesmith.tasks.text_classification import TextClassification
 

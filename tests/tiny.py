@@ -15,7 +15,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from tunesmith.model import quiet_transformers
+from tunesmith.model_loading import quiet_transformers
 
 WIDTH = 32
 LAYERS = 2

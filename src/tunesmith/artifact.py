@@ -23,7 +23,8 @@ from tunesmith import __version__, base_models, durable
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError
-from tunesmith.model import Model, ModelOptions, load_model, quiet_transformers
+from tunesmith.model import Model
+from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
 
 FACTS = "tunesmith.json"
 FORMAT = 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tunesmith.errors import ConfigError, nearest
 
@@ -171,13 +171,6 @@ class RunConfig(Section):
     evaluate: EvaluateSection = EvaluateSection()
     cache: CacheSection = CacheSection()
     output: OutputSection = OutputSection()
-
-    @field_validator("task", "method", mode="before")
-    @classmethod
-    def _default_name(cls, value: Any, info: ValidationInfo) -> Any:
-        """Options without a name belong to the default one: --set method.train_layers=top:2."""
-        names = {"task": "text-classification", "method": "full"}
-        return {"name": names[str(info.field_name)], **value} if isinstance(value, dict) else value
 
 
 CLASSIC_RECIPE: dict[str, Any] = {

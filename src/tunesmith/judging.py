@@ -17,7 +17,7 @@ from tunesmith.contracts import Features, Labels, Task
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.scoring import Evaluation, difference, score_predictions, to_json
 from tunesmith.metrics import sum_counts
-from tunesmith.model import ModelOptions, load_model
+from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.preparation import Setup
 
 BEFORE = "frozen"

@@ -18,7 +18,8 @@ from tunesmith.config import RunConfig
 from tunesmith.contracts import Encoded, Labels, Method, Task
 from tunesmith.errors import DataError
 from tunesmith.methods import make_method
-from tunesmith.model import Model, ModelOptions, load_model
+from tunesmith.model import Model
+from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.optimization import LearningRate, choose_learning_rate
 from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, schedule_run
 from tunesmith.tasks import make_task

@@ -1,0 +1,191 @@
+"""From a checked folder to a Model: configuration, weights, tokenizer, and whether the trunk can run packed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from tunesmith.attention import make_blocks
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.contracts import Batch, Encoded, HeadSpec
+from tunesmith.errors import ModelError
+from tunesmith.model import Model
+from tunesmith.packing import pack
+
+DROPOUT_KEYS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "seq_classif_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+    "summary_first_dropout",
+)
+"""What architectures call their dropouts."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What a user may change about a base model.
+
+    Attributes:
+        seed: of newly made weights.
+        max_tokens: longest sequence, or None for what the model allows (at most 512).
+        dropout: sets every dropout, or None to leave them as they are.
+    """
+
+    seed: int = 13
+    max_tokens: int | None = None
+    dropout: float | None = None
+
+
+def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | None = None) -> Model:
+    """Build a model on a checked folder; new weights depend on the seed alone.
+
+    Args:
+        base: what `base_models.resolve` found and checked.
+        head: what stands on the trunk.
+        options: what the user changes.
+
+    Raises:
+        ModelError: the architecture is unknown or cannot carry this head, or it has no fast tokenizer.
+    """
+    options = options or ModelOptions()
+    tokenizer = load_tokenizer(base.folder)
+    config = _make_config(base, head, options, tokenizer)
+    classes = {
+        "sequence": transformers.AutoModelForSequenceClassification,
+        "token": transformers.AutoModelForTokenClassification,
+    }
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        try:
+            hf, found = classes[head.kind].from_pretrained(
+                base.folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # a head of other classes is made anew
+                output_loading_info=True,
+            )
+        except (ValueError, OSError, RuntimeError) as error:
+            raise ModelError(
+                f"{base.name} ({config.model_type}) cannot be loaded for {head.kind} classification: {error}",
+                fix="choose a model whose architecture Hugging Face supports for this task",
+            ) from error
+        _refuse_gaps(hf, found, base)
+        model = Model(hf, tokenizer, head, options.max_tokens)
+        choose_trunk_path(model)
+    return model
+
+
+def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
+    """Only what stands on the trunk may be new: a trunk with gaps would start from noise without a word."""
+    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    gaps = sorted(n for n in new if n.startswith(f"{hf.base_model_prefix}.") and ".pooler." not in n)
+    if gaps:
+        raise ModelError(
+            f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
+            fix="give a folder whose weights and config.json belong together",
+        )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the fast tokenizer of a folder.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise ModelError(f"{folder} has no usable tokenizer: {error}", fix="add its tokenizer.json") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{folder} has only a slow tokenizer", fix="convert it to tokenizer.json first")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, tokenizer: Any) -> Any:
+    kind = base.config["model_type"]
+    if kind not in transformers.CONFIG_MAPPING:
+        raise ModelError(
+            f"{base.name} has the architecture {kind!r}, which is not known here", fix="pip install -U transformers"
+        )
+    config = transformers.CONFIG_MAPPING[kind].from_dict(dict(base.config))
+    names = head.names or ("LABEL_0",)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    vars(config)["problem_type"] = head.problem
+    text = config.get_text_config()
+    if text.pad_token_id is None:
+        text.pad_token_id = tokenizer.pad_token_id
+    for key in DROPOUT_KEYS if options.dropout is not None else ():
+        if hasattr(config, key):
+            setattr(config, key, options.dropout)
+    return config
+
+
+def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:
+    """Run two short sequences packed and padded; keep packing only where it was asked for and agrees.
+
+    Attention interfaces of other libraries' trunks can ignore the request without a word, and packed sequences then
+    leak into each other; so this is measured, not looked up.
+    """
+    size = model.hf.config.get_text_config().vocab_size
+    lengths = [min(length, model.max_tokens) for length in (5, 40, 3)]
+    pad = model.hf.config.get_text_config().pad_token_id
+    words = [token for token in range(min(size, 1000)) if token != pad]
+    ids = [
+        [words[(7 * place + 11 * row + 3) % len(words)] for place in range(length)]
+        for row, length in enumerate(lengths)
+    ]
+    batch = pack([[Encoded(sequences=(sequence,), target=None, row=row)] for row, sequence in enumerate(ids)])
+    batch = Batch(**{**vars(batch), **{k: getattr(batch, k).to(model.device) for k in _ON_DEVICE}})
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), quiet_transformers():
+        model.set_packed(False)
+        plain = model.trunk(batch)
+        try:
+            model.set_packed(True)
+            blocks = make_blocks(batch.bounds, batch.input_ids.device)
+            packed = model._trunk_packed(batch, batch.input_ids, blocks)
+            agrees = blocks.calls > 0 and bool((packed - plain).abs().max() <= tolerance * plain.abs().max())
+        except (NotImplementedError, ValueError, TypeError, RuntimeError, AttributeError):
+            agrees = False
+    model.set_packed(agrees)
+    model.train(was_training)
+
+
+_ON_DEVICE = ("input_ids", "positions", "segment_ids")
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' notices and progress bars off the user's screen; errors still raise."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
