@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
-    {"errors", "contracts", "allocator"},
+    {"errors", "contracts", "allocator", "dropout"},
     {"config", "data", "metrics", "losses", "packing", "attention", "base_models", "durable", "events", "interrupts"},
     {"model"},
     {"model_loading", "vocabulary", "optimization"},

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from tests.kill import runs
 from tunesmith import artifact, checkpoint, cli, durable, engine, fitting, judging
 from tunesmith.checkpoint import HARMLESS_FIELDS
-from tunesmith.config import RunConfig, apply_settings
+from tunesmith.config import RunConfig, apply_settings, resolve_config
 from tunesmith.contracts import StepReport
-from tunesmith.errors import CheckpointError, Interrupted, TrainingError, UserError
+from tunesmith.errors import CheckpointError, ConfigError, Interrupted, TrainingError, UserError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.tasks import text_classification
 
@@ -484,7 +484,7 @@ def test_bad_rows_of_a_refused_run_are_not_written(case: Case, tmp_path: Path) -
 
 
 def test_score_that_is_no_number_is_never_the_best(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = iter([float("nan"), 0.25, float("nan")])
+    values = iter([0.0, float("nan"), 0.25, float("nan")])  # the first is of the two rows judged before step 1
 
     def scores(*given: Any) -> dict[str, float]:
         return {"spearman": next(values)}
@@ -497,6 +497,13 @@ def test_score_that_is_no_number_is_never_the_best(case: Case, tmp_path: Path, m
     assert [json.loads(line, parse_constant=pytest.fail).get("dev", {}).get("spearman", 0) for line in lines] == [
         *(0, 0, None, 0, 0, 0.25, 0, 0, None)
     ]
+
+
+def test_misspelt_metric_is_refused_before_the_first_step(case: Case, tmp_path: Path) -> None:
+    config = resolve_config(case.config(tmp_path / "out").model_dump(), {"evaluate": {"metric": "spearmann"}})
+    with pytest.raises(ConfigError, match=r"evaluate\.metric is 'spearmann': did you mean 'spearman'\?"):
+        run(config)
+    assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 def test_no_score_is_a_number(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,7 +524,7 @@ def test_loss_that_is_no_number_leaves_good_states(
 
     real, calls = text_classification.TextClassification.loss, list[bool]()
     monkeypatch.setattr(text_classification.TextClassification, "loss", poisoned)
-    with pytest.raises(TrainingError, match="the loss of step 4 is no finite number"):
+    with pytest.raises(TrainingError, match=r"the loss of step 4 is no finite number.*\(lines of .+: \d"):
         run(case.config(tmp_path / "out"))
     monkeypatch.setattr(text_classification.TextClassification, "loss", real)
     loaded, _ = checkpoint.newest(tmp_path / "out" / "checkpoints")

@@ -1,8 +1,7 @@
 """Keep freed memory in the process while training on a CPU.
 
 glibc gives large blocks back to the system when they are freed and takes them again in the next step; every page of
-them is then cleared and mapped anew. On virtual machines that costs more than the arithmetic: 0.44 s → 0.32 s a step
-of 16 sentences on MiniLM.
+them is then cleared and mapped anew. On virtual machines that can cost as much as the arithmetic.
 """
 
 from __future__ import annotations

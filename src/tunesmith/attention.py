@@ -8,6 +8,7 @@ Letters in shapes: T tokens, S sequences, L longest sequence, H heads, K key hea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tunesmith.dropout import MaskPool, drop
+
 SHORT_TOKENS = 160
 """Up to this length plain matrix products beat the fused kernel on CPU (its masked path is slow)."""
 
-BLOCK_SPREAD = 1.6
-"""In a run of sequences the longest has at most so many times the tokens of the shortest, and eight more."""
+ROUND_LENGTH = 16
+"""Padded layouts are filled up to a multiple of this: each new size of a matrix product costs a new kernel."""
+
+BLOCK_SPREAD, BLOCK_ROOM = 4, 64
+"""A run of sequences ends where the longest would have over SPREAD times the tokens of the shortest and ROOM more; below
+that, padding costs less than a second run."""
 
 HARMLESS = frozenset(
     {"segments", "position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
@@ -36,10 +43,11 @@ class Segments:
     Attributes:
         start: first token of the packed row that belongs to them.
         end: behind the last one.
-        longest: L, the longest sequence in tokens.
+        longest: L, the longest sequence in tokens, rounded up.
         slots: (end − start,) int64; place of each token in the (S · L) padded layout.
         valid: (S, L) bool; True at tokens.
         masks: those made so far, by (causal, window, dtype).
+        layouts: index maps made so far, by number of heads.
     """
 
     start: int
@@ -48,6 +56,23 @@ class Segments:
     slots: Tensor
     valid: Tensor
     masks: dict[tuple[bool, int | None, torch.dtype], Tensor | None] = field(default_factory=dict)
+    layouts: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def layout(self, heads: int) -> tuple[Tensor, Tensor]:
+        """Where tokens of several heads go, so that each head's sequence lies in one piece.
+
+        Returns:
+            (S · H · L,) which row of (T · H, d) each place takes, any row where nothing belongs; and
+            (T · H,) the place of each row.
+        """
+        if heads not in self.layouts:
+            head = torch.arange(heads, device=self.slots.device)
+            sequence, place = self.slots // self.longest, self.slots % self.longest
+            slots = ((sequence[:, None] * heads + head) * self.longest + place[:, None]).flatten()
+            gather = torch.zeros(self.valid.numel() * heads, dtype=torch.int64, device=self.slots.device)
+            gather[slots] = torch.arange(len(slots), device=self.slots.device)
+            self.layouts[heads] = gather, slots
+        return self.layouts[heads]
 
     def mask(self, causal: bool, window: int | None, dtype: torch.dtype) -> Tensor | None:
         """Additive mask, broadcastable to (S, H, L, L), or None where every key is seen."""
@@ -80,11 +105,13 @@ class Blocks:
     Attributes:
         parts: the runs, in order; together they are the whole row but its tail.
         tail_tokens: tokens behind the last sequence that only round the row up; nobody attends to or from them.
+        masks: where dropout masks come from; None: drawn anew.
         calls: attention calls served, so that a trunk that never asks is noticed.
     """
 
     parts: list[Segments]
     tail_tokens: int = 0
+    masks: MaskPool | None = None
     calls: int = 0
 
 
@@ -96,7 +123,7 @@ def make_segments(bounds: Tensor, device: torch.device) -> Segments:
         device: where the maps are needed.
     """
     lengths = bounds.diff().long()  # (S,)
-    longest = int(lengths.max())
+    longest = math.ceil(int(lengths.max()) / ROUND_LENGTH) * ROUND_LENGTH
     valid = torch.arange(longest)[None, :] < lengths[:, None]  # (S, L)
     slots = torch.nonzero(valid.flatten()).flatten()  # (T,)
     return Segments(int(bounds[0]), int(bounds[-1]), longest, slots.to(device), valid.to(device))
@@ -115,7 +142,7 @@ def make_blocks(bounds: Tensor, device: torch.device, tail_tokens: int = 0) -> B
     shortest = longest = lengths[0]
     for place, length in enumerate(lengths if device.type == "cpu" else []):
         shortest, longest = min(shortest, length), max(longest, length)
-        if longest > BLOCK_SPREAD * shortest + 8:
+        if longest > BLOCK_SPREAD * shortest + BLOCK_ROOM:
             cuts.append(place)
             shortest = longest = length
     ends = [*cuts[1:], len(lengths)]
@@ -136,8 +163,22 @@ class _Spread(torch.autograd.Function):
         return gradient.index_select(0, context.saved_tensors[0]), None, None
 
 
+class _Gather(torch.autograd.Function):
+    """Rows → a layout with anything in its gaps. No gradient comes from the gaps: masked keys have weight 0, and what
+    queries in the gaps give is never collected. So both ways are plain selections."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, gather: Tensor, slots: Tensor) -> Tensor:
+        context.save_for_backward(slots)
+        return rows.index_select(0, gather)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient.index_select(0, context.saved_tensors[0]), None, None
+
+
 class _Collect(torch.autograd.Function):
-    """Padded layout (S·L, …) → tokens (T, …); the gradient spreads them back."""
+    """A layout → the rows at `slots`; the gradient is 0 in the gaps."""
 
     @staticmethod
     def forward(context: Any, padded: Tensor, slots: Tensor) -> Tensor:
@@ -161,13 +202,20 @@ def spread(tokens: Tensor, segments: Segments) -> Tensor:
     return flat.view(count, longest, *tokens.shape[1:])
 
 
-def collect(padded: Tensor, segments: Segments) -> Tensor:
-    """Take the tokens (T, …) out of a padded layout (S, L, …)."""
-    flat = padded.reshape(-1, *padded.shape[2:])
-    if flat.shape[0] == segments.slots.shape[0]:
-        return flat
-    tokens: Tensor = _Collect.apply(flat, segments.slots)  # type: ignore[no-untyped-call]
-    return tokens
+def spread_heads(tokens: Tensor, segments: Segments) -> Tensor:
+    """Lay tokens (T, H, d) out as (S, H, L, d), each head's sequence in one piece; the gaps hold anything."""
+    heads, width = tokens.shape[1:]
+    gather, slots = segments.layout(heads)
+    rows: Tensor = _Gather.apply(tokens.reshape(-1, width), gather, slots)  # type: ignore[no-untyped-call]
+    return rows.view(len(segments.valid), heads, segments.longest, width)
+
+
+def collect_heads(attended: Tensor, segments: Segments) -> Tensor:
+    """Take the tokens (T, H, d) out of (S, H, L, d)."""
+    heads, width = attended.shape[1], attended.shape[3]
+    _, slots = segments.layout(heads)
+    rows: Tensor = _Collect.apply(attended.reshape(-1, width), slots)  # type: ignore[no-untyped-call]
+    return rows.view(-1, heads, width)
 
 
 def packed_attention(
@@ -205,10 +253,10 @@ def packed_attention(
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, H, d), (T, K, d) twice
     done: list[Tensor] = []
     for part in blocks.parts:
-        rows = [spread(tensor[part.start : part.end], part).transpose(1, 2) for tensor in tokens]
+        rows = [spread_heads(tensor[part.start : part.end], part) for tensor in tokens]
         mask = part.mask(causal, options.get("sliding_window"), query.dtype)
-        attended = attend(rows[0], rows[1], rows[2], mask, dropout, scaling)  # (S, H, L, d)
-        done.append(collect(attended.transpose(1, 2), part))
+        attended = attend((rows[0], rows[1], rows[2]), mask, (dropout, blocks.masks), scaling)  # (S, H, L, d)
+        done.append(collect_heads(attended, part))
     if blocks.tail_tokens:
         done.append(done[-1].new_zeros(blocks.tail_tokens, *done[-1].shape[1:]))
     return (torch.cat(done) if len(done) > 1 else done[0])[None], None
@@ -224,29 +272,33 @@ def _refuse_unknown(options: dict[str, Any], attention_mask: Tensor | None) -> N
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float | None
+    rows: tuple[Tensor, Tensor, Tensor],
+    mask: Tensor | None,
+    dropout: tuple[float, MaskPool | None],
+    scaling: float | None,
 ) -> Tensor:
     """softmax(q kᵀ · scaling + mask) v (Vaswani et al. 2017, eq. 1), by plain products where they are faster.
 
     Args:
-        query: (S, H, L, d).
-        key: (S, K, L, d).
-        value: (S, K, L, d).
+        rows: query (S, H, L, d), key and value (S, K, L, d); K divides H.
         mask: additive, broadcastable to (S, H, L, L), or None.
-        dropout: share of attention weights dropped, 0 when not training.
+        dropout: share of attention weights dropped, 0 when not training, and where the masks come from.
         scaling: factor of the scores; default 1/sqrt(d).
 
     Returns:
         (S, H, L, d).
     """
+    query, key, value = rows
     if key.shape[1] != query.shape[1]:
         repeat = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(repeat, dim=1), value.repeat_interleave(repeat, dim=1)
+    share, pool = dropout
     if query.device.type != "cpu" or query.shape[2] > SHORT_TOKENS:
-        return functional.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
+        return functional.scaled_dot_product_attention(query, key, value, mask, share, scale=scaling)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = torch.matmul(query * scale, key.transpose(-1, -2))  # (S, H, L, L)
-    if mask is not None:
-        scores = scores + mask
-    weights = functional.dropout(functional.softmax(scores, dim=-1), dropout, training=dropout > 0)
-    return torch.matmul(weights.to(value.dtype), value)
+    with torch.autocast(query.device.type, enabled=False):  # it would turn the scores into fp32 and back
+        scores = torch.matmul(query * scale, key.to(query.dtype).transpose(-1, -2))  # (S, H, L, L)
+        if mask is not None:
+            scores = scores + mask
+        weights = drop(functional.softmax(scores, dim=-1).to(value.dtype), share, pool)
+        return torch.matmul(weights, value)

@@ -21,6 +21,7 @@ from torch import nn
 from tunesmith.allocator import keep_freed_memory
 from tunesmith.config import TrainSection
 from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Task
+from tunesmith.dropout import MaskPool
 from tunesmith.errors import TrainingError
 from tunesmith.model import Model
 from tunesmith.optimization import schedule_factor, set_learning_rate
@@ -69,6 +70,7 @@ def steps(
     budget_tokens = micro_batch_tokens or job.settings.micro_batch_tokens
     parameters = [p for p in job.model.parameters() if p.requires_grad]
     keep_freed_memory()
+    job.model.set_masks(MaskPool(job.settings.seed) if job.model.device.type == "cpu" else None)
     for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
         began = time.perf_counter()
         factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
@@ -85,8 +87,9 @@ def steps(
                 budget_tokens = _halved(error, budget_tokens, groups, runs)
         norm = _clip(parameters, job.settings.clip)
         if not math.isfinite(norm):
-            rows = _say_rows(item.row for group in groups for item in group)
-            raise TrainingError(f"the gradient of step {step} is {norm}; {rows}", fix=_NOT_FINITE_FIX)
+            rows = [item.row for group in groups for item in group]
+            message = f"the gradient of step {step} is {norm}; {_say_rows(rows)}"
+            raise TrainingError(message, fix=_NOT_FINITE_FIX, rows=rows)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         yield StepReport(
@@ -118,6 +121,8 @@ def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], s
     model.train()
     model.zero_grad(set_to_none=True)
     seed_step(job.settings.seed, step, model.device)
+    if model.masks is not None:
+        model.masks.begin_step(step)
     sums: list[torch.Tensor] = []
     units = 0.0
     alone = len(micro_batches) == 1  # then the loss is divided, not every gradient
@@ -132,7 +137,9 @@ def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], s
         sums.append(loss.detach())
         units += count
         if not bool(torch.isfinite(sums[-1])):
-            raise TrainingError(_name_bad_rows(job, batch, step), fix=_NOT_FINITE_FIX)
+            rows = _find_bad_rows(job, batch)
+            message = f"the loss of step {step} is no finite number; {_say_rows(rows)}"
+            raise TrainingError(message, fix=_NOT_FINITE_FIX, rows=rows)
     for parameter in () if alone else model.parameters():
         if parameter.grad is not None:
             parameter.grad.div_(units)
@@ -188,7 +195,13 @@ def _corrupted(job: Job, index: int, epoch: int) -> list[Encoded]:
 
 
 def _clip(parameters: Sequence[nn.Parameter], limit: float) -> float:
-    return float(nn.utils.clip_grad_norm_(parameters, limit if limit > 0 else math.inf))
+    """Scale the gradients down to a norm of `limit` where theirs is larger; returns theirs."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = float(nn.utils.get_total_norm(gradients))
+    if 0 < limit < norm:
+        for gradient in gradients:
+            gradient.mul_(limit / norm)
+    return norm
 
 
 def _halved(
@@ -205,6 +218,7 @@ def _halved(
             f"one group of {max(lengths)} tokens alone does not fit into memory; "
             + _say_rows(item.row for item in longest),
             fix="set model.max_tokens lower, choose a smaller model or method head",
+            rows=[item.row for item in longest],
         ) from error
     largest = max(sum(lengths[i] for i in run) for run in runs if len(run) > 1)
     return max(1, min(budget_tokens, largest) // 2)
@@ -216,8 +230,8 @@ def _say_rows(rows: Iterable[int]) -> str:
     return f"training rows (counted from 1): {listed}"
 
 
-def _name_bad_rows(job: Job, batch: Batch, step: int) -> str:
-    """Say which rows alone give a loss that is no finite number."""
+def _find_bad_rows(job: Job, batch: Batch) -> list[int]:
+    """Which rows alone give a loss that is no finite number; all of the batch where none does."""
     bad: list[int] = []
     with torch.no_grad():
         for item in batch.items:
@@ -226,5 +240,4 @@ def _name_bad_rows(job: Job, batch: Batch, step: int) -> str:
                 loss, _ = job.task.loss(job.task.forward(job.model, alone), alone, job.labels)
                 if not bool(torch.isfinite(loss)):
                     bad.append(item.row)
-    rows = bad or [item.row for item in batch.items]
-    return f"the loss of step {step} is no finite number; {_say_rows(rows)}"
+    return bad or [item.row for item in batch.items]

@@ -82,9 +82,19 @@ class MissingPackageError(UserError):
 
 
 class TrainingError(TunesmithError):
-    """Training cannot go on; what was saved before stays good."""
+    """Training cannot go on; what was saved before stays good.
+
+    Args:
+        message: what happened.
+        fix: what the user can do.
+        rows: training rows at fault, 0-based.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, fix: str | None = None, rows: Iterable[int] = ()) -> None:
+        super().__init__(message, fix=fix)
+        self.rows = tuple(sorted(set(rows)))
 
 
 class Interrupted(TunesmithError):

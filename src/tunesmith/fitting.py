@@ -29,7 +29,7 @@ from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.model_card import render_card
 from tunesmith.optimization import build_optimizer
 from tunesmith.planning import describe_plan
-from tunesmith.preparation import Setup, default_folder, evaluation_interval, make_parts, prepare, read_splits
+from tunesmith.preparation import Setup, Splits, default_folder, evaluation_interval, make_parts, prepare, read_splits
 from tunesmith.run_identity import CHECKPOINTS, find_finished, make_facts, make_identity
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
@@ -65,7 +65,10 @@ def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event
         _write_rejects(folder, splits.read)
         yield from (Notice(text) for text in [*setup.notices, *training.notices])
         yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step, folder)
-        yield from training.steps()
+        try:
+            yield from training.steps()
+        except TrainingError as error:
+            raise _with_lines(error, splits) from error
         metrics = training.finish(began)
         yield Finished(folder, metrics, time.perf_counter() - began)
 
@@ -235,6 +238,15 @@ class _Training:
         with suppress(OSError):  # the next call takes them away
             durable.discard(self.folder / CHECKPOINTS)
         return metrics
+
+
+def _with_lines(error: TrainingError, splits: Splits) -> TrainingError:
+    """Name the rows at fault as the user's editor does."""
+    if not error.rows or not splits.lines:
+        return error
+    lines = ", ".join(str(splits.lines[row]) for row in error.rows[:20])
+    message = f"{error.message} (lines of {splits.read['train'].source}: {lines})"
+    return TrainingError(message, fix=error.fix, rows=error.rows)
 
 
 def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:

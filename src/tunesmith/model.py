@@ -21,6 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 
 from tunesmith.attention import Blocks, make_blocks, make_segments, packed_attention, spread
 from tunesmith.contracts import Batch, HeadSpec
+from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.errors import ModelError
 from tunesmith.packing import sorted_runs
 
@@ -42,6 +43,7 @@ class Model(nn.Module):
         max_tokens: longest sequence in tokens.
         packed: whether the trunk runs packed (True) or padded.
         compact_ids: (V,) int64 map of token ids to rows of a compacted embedding, or None.
+        masks: where dropout masks come from, or None to draw them anew.
     """
 
     def __init__(self, hf: Any, tokenizer: Any, head_spec: HeadSpec, max_tokens: int | None = None) -> None:
@@ -51,6 +53,7 @@ class Model(nn.Module):
         self.head_spec = head_spec
         self.packed = False
         self.compact_ids: Tensor | None = None
+        self.masks: MaskPool | None = None
         self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
         self.position_offset = _position_offset(hf.base_model)
@@ -102,7 +105,9 @@ class Model(nn.Module):
         if not self.packed:
             return self._trunk_padded(batch, ids)
         tail = -len(ids) % ROUND_TOKENS if ids.device.type == "cpu" else 0
-        return self._trunk_packed(batch, ids, make_blocks(batch.bounds, ids.device, tail))
+        blocks = make_blocks(batch.bounds, ids.device, tail)
+        blocks.masks = self.masks
+        return self._trunk_packed(batch, ids, blocks)
 
     def _trunk_packed(self, batch: Batch, ids: Tensor, blocks: Blocks) -> Tensor:
         tail = blocks.tail_tokens
@@ -204,6 +209,11 @@ class Model(nn.Module):
                     if next(child.parameters(), None) is None:
                         child.eval()
         return self
+
+    def set_masks(self, masks: MaskPool | None) -> None:
+        """Take dropout masks from a pool, or draw them anew (None)."""
+        self.masks = masks
+        use_pool(self, masks)
 
     def set_packed(self, packed: bool) -> None:
         """Switch between the packed and the padded trunk."""

@@ -1,0 +1,82 @@
+"""Write the measured figures into the pages that quote them.
+
+A figure stands behind an invisible marker, `<!--=bench_train textbook-->`, up to the end of its table cell. What is not
+measured yet is said to be so.
+
+Run: python -m benchmarks.fill_results
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import read_result
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    "README.md": "not measured yet",
+    "README.zh.md": "尚未测量",
+    "docs/results.md": "not measured yet",
+    "docs/zh/results.md": "尚未测量",
+}
+MARKER = re.compile(r"(<!--=([^>]+)-->)[^|\n]*")
+
+
+def interval(score: Mapping[str, float], sign: str = "") -> str:
+    """`0.931 [0.922, 0.940]`."""
+    return f"{score['value']:{sign}.3f} [{score['low']:{sign}.3f}, {score['high']:{sign}.3f}]"
+
+
+def training_speed() -> dict[str, str]:
+    """Sentences a second of each way, and how many times faster ours is, from bench_train.json."""
+    found = read_result("bench_train")
+    figures: dict[str, str] = {}
+    for way, entry in (found["summary"]["conll2003"] if found else {}).items():
+        speed, ratio = entry["sentences_per_s"], entry["tunesmith_over_this"]
+        figures[f"bench_train {way}"] = f"{speed['median']:.0f} ({speed['low']:.0f}–{speed['high']:.0f})"
+        figures[f"bench_train {way} ratio"] = f"{ratio['median']:.2f}× ({ratio['low']:.2f}–{ratio['high']:.2f})"
+    return figures
+
+
+def sst2() -> dict[str, str]:
+    """Mean accuracy over seeds, from sst2_peer_cpu.json and sst2_tunesmith_cpu.json."""
+    figures: dict[str, str] = {}
+    for way in ("peer", "tunesmith"):
+        found = read_result(f"sst2_{way}_cpu")
+        if found:
+            values = [seed["accuracy"] for seed in found["seeds"].values()]
+            figures[f"sst2_{way} mean"] = f"{statistics.fmean(values):.4f}"
+            figures[f"sst2_{way} seeds"] = ", ".join(f"{value:.4f}" for value in values)
+    return figures
+
+
+def classification() -> dict[str, str]:
+    """Test scores, baselines and gains, from classification.json."""
+    figures: dict[str, str] = {}
+    for name, entry in (read_result("classification") or {"sets": {}})["sets"].items():
+        test: dict[str, Any] = entry["test"]
+        headline = test["headline"]
+        figures[f"classification {name}"] = interval(test["scores"][headline])
+        for baseline, scores in test["baselines"].items():
+            if headline in scores:
+                figures[f"classification {name} {baseline}"] = f"{scores[headline]['value']:.3f}"
+        figures[f"classification {name} gain"] = interval(test["gain"], "+") if "gain" in test else "–"
+    return figures
+
+
+def main() -> None:
+    """Fill all pages."""
+    figures = {**training_speed(), **sst2(), **classification()}
+    for page, missing in PAGES.items():
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        filled = MARKER.sub(lambda found, missing=missing: f"{found[1]}{figures.get(found[2], missing)} ", text)
+        path.write_text(filled, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
