@@ -372,7 +372,8 @@ def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any,
         theirs = hf(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         context = inference.make_context(model, labels)
         ours = task.forward(model, pack([[item] for item in task.encode(rows, context)]))["logits"]
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-6)
+    # these logits reach 26, where neighbouring fp32 numbers are 2e-6 apart: sums in another order differ by some of them
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=5e-6)
 
     pipe = transformers.pipeline("text-classification", model=str(tmp_path), device="cpu")
     found = pipe(texts, top_k=None)
@@ -414,10 +415,11 @@ def test_masks_are_added_never_boolean(causal: bool, window: int | None) -> None
     assert mask is not None
     assert mask.dtype == torch.float32
     assert set(mask.unique().tolist()) == {0.0, float("-inf")}
-    seen = (mask == 0).expand(2, 1, 9, 9)[:, 0]
+    longest = mask.shape[-1]  # rounded up
+    seen = (mask == 0).expand(2, 1, longest, longest)[:, 0]
     for row, length in enumerate((9, 3)):
         for query in range(length):
-            keys = [key for key in range(9) if seen[row, query, key]]
+            keys = [key for key in range(longest) if seen[row, query, key]]
             near = [key for key in range(length) if not causal or key <= query]
             assert keys == [key for key in near if abs(key - query) < (window or 99)]
 
@@ -427,15 +429,16 @@ def test_masks_are_added_never_boolean(causal: bool, window: int | None) -> None
 def test_plain_products_equal_the_fused_kernel(heads: tuple[int, int], causal: bool) -> None:
     """Long sequences take the other path; both are the same function."""
     generator = torch.Generator().manual_seed(0)
-    longest = SHORT_TOKENS + 8
+    longest = SHORT_TOKENS + 16
     query = torch.randn(2, heads[0], longest, 8, generator=generator)
     key, value = (torch.randn(2, heads[1], longest, 8, generator=generator) for _ in range(2))
     bounds = torch.tensor([0, longest, longest + 5], dtype=torch.int32)
     mask = make_segments(bounds, torch.device("cpu")).mask(causal, 50, torch.float32)
     assert mask is not None
-    fused = attend(query, key, value, mask, 0.0, None)[1, :, :5]
-    short = (tensor[1:, :, :5] for tensor in (query, key, value))
-    plain_ = attend(*short, mask.expand(2, 1, longest, longest)[1:, :, :5, :5], 0.0, None)[0]
+    assert mask.shape[-1] == longest
+    fused = attend((query, key, value), mask, (0.0, None), None)[1, :, :5]
+    short = (query[1:, :, :5], key[1:, :, :5], value[1:, :, :5])
+    plain_ = attend(short, mask.expand(2, 1, longest, longest)[1:, :, :5, :5], (0.0, None), None)[0]
     torch.testing.assert_close(fused, plain_, atol=1e-6, rtol=0)
 
 
