@@ -372,7 +372,7 @@ def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any,
         theirs = hf(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         context = inference.make_context(model, labels)
         ours = task.forward(model, pack([[item] for item in task.encode(rows, context)]))["logits"]
-    # these logits reach 26, where neighbouring fp32 numbers are 2e-6 apart: sums in another order differ by some of them
+    # these logits reach 26, where neighbouring fp32 numbers are 2e-6 apart; sums in another order differ by some
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=5e-6)
 
     pipe = transformers.pipeline("text-classification", model=str(tmp_path), device="cpu")
