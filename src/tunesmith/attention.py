@@ -25,8 +25,8 @@ ROUND_LENGTH = 16
 """Padded layouts are filled up to a multiple of this: each new size of a matrix product costs a new kernel."""
 
 BLOCK_SPREAD, BLOCK_ROOM = 4, 64
-"""A run of sequences ends where the longest would have over SPREAD times the tokens of the shortest and ROOM more; below
-that, padding costs less than a second run."""
+"""A run of sequences ends where the longest would have over SPREAD times the tokens of the shortest and ROOM more;
+below that, padding costs less than a second run."""
 
 HARMLESS = frozenset(
     {"segments", "position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
