@@ -297,6 +297,23 @@ def _known_keys(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
     return list(schema.model_fields)
 
 
+def build_named(what: str, table: Mapping[str, type[Any]], name: str, options: Mapping[str, Any]) -> Any:
+    """Build an entry of the table of tasks or methods, its options checked by its own Config.
+
+    Args:
+        what: "task" or "method", for the messages.
+        table: name → class with a `Config`.
+        name: which one.
+        options: what its Config takes.
+
+    Raises:
+        ConfigError: the name or an option is unknown.
+    """
+    if name not in table:
+        raise ConfigError(f"unknown {what} {name!r}: {nearest(name, table)}", fix="choose one of them")
+    return table[name](check_options(table[name].Config, options, what))
+
+
 def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> RunConfig:
     """Lay mappings and `a.b=value` settings over the defaults, later ones winning.
 

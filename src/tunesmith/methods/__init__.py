@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.config import check_options
+from tunesmith.config import build_named
 from tunesmith.contracts import Method
-from tunesmith.errors import ConfigError, nearest
 from tunesmith.methods.full import Full
 from tunesmith.methods.head import Head
 
@@ -23,8 +22,5 @@ def make_method(name: str, options: Mapping[str, Any]) -> Method:
     Raises:
         ConfigError: the name or an option is unknown.
     """
-    if name not in METHODS:
-        raise ConfigError(f"unknown method {name!r}: {nearest(name, METHODS)}", fix="choose one of them")
-    kind = METHODS[name]
-    method: Method = kind(check_options(kind.Config, options, "method"))
+    method: Method = build_named("method", METHODS, name, options)
     return method
