@@ -118,7 +118,7 @@ def _values(field: FieldInfo) -> str:
         for name, sign in signs.items()
         if getattr(rule, name, None) is not None
     ]
-    return ", ".join([_type(field.annotation), *limits])
+    return ", ".join([*([] if field.annotation is None else [_type(field.annotation)]), *limits])
 
 
 def _type(annotation: Any) -> str:
@@ -131,7 +131,10 @@ def _type(annotation: Any) -> str:
     if origin is list:
         return f"[{_type(arguments[0])}]"
     if origin is dict:
-        return f"{arguments[0].__name__} → {arguments[1].__name__}"
+        return f"{_type(arguments[0])} → {_type(arguments[1])}"
+    if origin is typing.Annotated:
+        bare, rule = arguments
+        return f"{_type(bare)} {_values(rule)}" if rule.metadata else _type(bare)
     return str(getattr(annotation, "__name__", annotation))
 
 

@@ -398,3 +398,14 @@ def test_early_stopping_watches_the_metric_that_was_asked_for(tiny_bert: Path, t
     for look, value in zip(looks, values, strict=True):
         assert look.is_best == (value > best)
         best = max(best, value)
+
+
+def test_masks_come_from_a_pool_while_training_only(tiny_bert: Path) -> None:
+    """The pool belongs to the run: whoever trains the model elsewhere afterwards gets torch's own dropout."""
+    setup = make_setup(tiny_bert, "train.max_steps=2")
+    running = engine.steps(make_job(setup), build_optimizer(setup.model, setup.config.train, 1e-3))
+    next(running)
+    assert setup.model.masks is not None
+    running.close()
+    assert setup.model.masks is None
+    assert not any("forward" in vars(m) for m in setup.model.modules() if type(m) is torch.nn.Dropout)

@@ -70,40 +70,40 @@ def steps(
     budget_tokens = micro_batch_tokens or job.settings.micro_batch_tokens
     parameters = [p for p in job.model.parameters() if p.requires_grad]
     keep_freed_memory()
-    job.model.set_masks(MaskPool(job.settings.seed) if job.model.device.type == "cpu" else None)
-    for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
-        began = time.perf_counter()
-        factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
-        learning_rate = set_learning_rate(optimizer, factor)
-        chosen = sorted(chosen, key=job.schedule.lengths_tokens.__getitem__)  # attention then pads little
-        groups = [_corrupted(job, index, epoch) for index in chosen]
-        lengths = [sum(item.length_tokens for item in group) for group in groups]
-        while True:
-            runs = fill(range(len(groups)), lengths, budget_tokens)
-            try:
-                loss, units = accumulate(job, [[groups[i] for i in run] for run in runs], step)
-                break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                budget_tokens = _halved(error, budget_tokens, groups, runs)
-        norm = _clip(parameters, job.settings.clip)
-        if not math.isfinite(norm):
-            rows = [item.row for group in groups for item in group]
-            message = f"the gradient of step {step} is {norm}; {_say_rows(rows)}"
-            raise TrainingError(message, fix=_NOT_FINITE_FIX, rows=rows)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield StepReport(
-            step=step,
-            epoch=epochs_done,
-            loss=loss / units,
-            units=units,
-            learning_rate=learning_rate,
-            gradient_norm=norm,
-            tokens=sum(lengths),
-            seconds=time.perf_counter() - began,
-            micro_batches=len(runs),
-            micro_batch_tokens=budget_tokens,
-        )
+    with _pooled_masks(job):
+        for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
+            began = time.perf_counter()
+            factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
+            learning_rate = set_learning_rate(optimizer, factor)
+            chosen = sorted(chosen, key=job.schedule.lengths_tokens.__getitem__)  # attention then pads little
+            groups = [_corrupted(job, index, epoch) for index in chosen]
+            lengths = [sum(item.length_tokens for item in group) for group in groups]
+            while True:
+                runs = fill(range(len(groups)), lengths, budget_tokens)
+                try:
+                    loss, units = accumulate(job, [[groups[i] for i in run] for run in runs], step)
+                    break
+                except (torch.OutOfMemoryError, RuntimeError) as error:
+                    budget_tokens = _halved(error, budget_tokens, groups, runs)
+            norm = _clip(parameters, job.settings.clip)
+            if not math.isfinite(norm):
+                rows = [item.row for group in groups for item in group]
+                message = f"the gradient of step {step} is {norm}; {_say_rows(rows)}"
+                raise TrainingError(message, fix=_NOT_FINITE_FIX, rows=rows)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            yield StepReport(
+                step=step,
+                epoch=epochs_done,
+                loss=loss / units,
+                units=units,
+                learning_rate=learning_rate,
+                gradient_norm=norm,
+                tokens=sum(lengths),
+                seconds=time.perf_counter() - began,
+                micro_batches=len(runs),
+                micro_batch_tokens=budget_tokens,
+            )
 
 
 def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], step: int) -> tuple[float, float]:
@@ -156,6 +156,16 @@ def seed_step(seed: int, step: int, device: torch.device) -> None:
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
+
+
+@contextlib.contextmanager
+def _pooled_masks(job: Job) -> Iterator[None]:
+    """While open, dropout on a CPU takes its masks from a pool."""
+    job.model.set_masks(MaskPool(job.settings.seed) if job.model.device.type == "cpu" else None)
+    try:
+        yield
+    finally:
+        job.model.set_masks(None)
 
 
 @contextlib.contextmanager

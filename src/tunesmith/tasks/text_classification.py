@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,7 +71,7 @@ class ClassificationConfig(Section):
     """standard: the Hugging Face head; mlp: one hidden layer, loads with tunesmith only."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread over all classes."""
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     """balanced: rare classes count more, by rows / (classes · rows of the class); or a weight a class."""
     focal_gamma: float = Field(default=0.0, ge=0)
     """Focal loss (Lin et al. 2017): above 0 easy rows count less."""
