@@ -255,6 +255,20 @@ def test_evaluate_shows_classes_intervals_and_competitors(model: Path, train_fil
         assert said in result.stderr
 
 
+def test_evaluate_counts_labels_it_never_learnt_as_wrong(model: Path, tmp_path: Path) -> None:
+    rows = [
+        {"text": row["text"], "sentiment": "unheard-of" if i < 3 else row["label"]} for i, row in enumerate(ROWS[:20])
+    ]
+    result = run("evaluate", model, "--data", write_csv(tmp_path / "new.csv", rows), "--json")
+    report = json.loads(result.stdout)
+    assert report["unseen_labels"] == {"unheard-of": 3}
+    assert report["scores"]["accuracy"]["value"] <= 17 / 20
+    assert sum(map(sum, report["confusion"]["matrix"])) == 17
+    assert set(report["baselines"]) == {"majority", "tfidf", "frozen"}
+    assert "never learnt" in result.stderr
+    assert "unheard-of (3)" in result.stderr
+
+
 def test_evaluate_refuses_settings_without_effect(model: Path, train_file: Path) -> None:
     said = run("evaluate", model, "--data", train_file, "--set", "train.epochs=3", code=2).stderr
     assert "no effect" in said

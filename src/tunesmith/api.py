@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from tunesmith import artifact, data, engine, fitting, inference, judging, preparation, trackers
 from tunesmith.artifact import Artifact
 from tunesmith.config import RunConfig, resolve_config
-from tunesmith.contracts import Task
+from tunesmith.contracts import Labels, Task
 from tunesmith.errors import DataError, UserError
 from tunesmith.evaluation.scoring import score_predictions, to_json
 from tunesmith.events import Finished
@@ -155,6 +156,7 @@ class Predictor:
         return {
             **report,
             "split": read.source,
+            "unseen_labels": _unseen(task, labels, golds),
             "fingerprint": read.fingerprint,
             "rejected": len(read.rejected),
         }
@@ -223,6 +225,12 @@ def evaluate(
         The object of metrics.json for these rows; "baselines_missing" says why there are none.
     """
     return load(folder).evaluate(source, options=options, resamples=resamples, baselines=baselines)
+
+
+def _unseen(task: Task, labels: Labels, golds: Sequence[Any]) -> dict[str, int]:
+    """How often right answers stand in the rows that the model never learnt and so cannot give."""
+    named = (name for gold in golds for name in (gold if isinstance(gold, list) else [gold]) if isinstance(name, str))
+    return dict(Counter(name for name in named if labels.names and name not in labels.names))
 
 
 def predict(

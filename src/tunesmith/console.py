@@ -320,6 +320,9 @@ def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mappi
         show_scores(console, metrics)
         console.print()
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
+    if metrics.get("unseen_labels"):
+        listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
+        console.print(Text(f"note: labels the model never learnt, counted as wrong: {listed}", "yellow"))
     if trained["baselines"] and not metrics["baselines"]:
         why = printable(metrics.get("baselines_missing", ""))
         console.print()

@@ -47,10 +47,14 @@ def predict_rows(
     Returns:
         One of the task's Predictions a row, in order.
     """
-    unlabelled = {column.name: None for column in task.columns if column.role == "label"}
-    bare = [row.model_copy(update=unlabelled) for row in rows]
-    items = task.encode(bare, make_context(model, labels))
+    items = task.encode(without_labels(task, rows), make_context(model, labels))
     return predict_items(model, task, items, labels, batch_tokens, precision).predictions
+
+
+def without_labels(task: Task, rows: Sequence[Any]) -> list[Any]:
+    """The rows as if nobody knew their answers: what is to be answered may hold labels that were never learnt."""
+    unlabelled = {column.name: None for column in task.columns if column.role == "label"}
+    return [row.model_copy(update=unlabelled) for row in rows]
 
 
 def make_context(model: Model, labels: Labels) -> Context:

@@ -137,7 +137,8 @@ def _lazy_features(contest: Contest) -> Features:
             head = contest.task.head(contest.labels)
             fresh = load_model(contest.base, head, ModelOptions(max_tokens=contest.max_tokens))
             loaded.append(fresh.requires_grad_(False).to(contest.device))
-        items = contest.task.encode(rows, inference.make_context(loaded[0], contest.labels))
+        bare = inference.without_labels(contest.task, rows)
+        items = contest.task.encode(bare, inference.make_context(loaded[0], contest.labels))
         tokens = contest.settings.batch_tokens
         return inference.mean_features(loaded[0], contest.task, items, tokens, contest.precision)
 

@@ -239,10 +239,14 @@ class TextClassification:
         return metrics.per_class_scores(counts, labels.names, "multi" if labels.kind == "multi" else "single")
 
     def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:
-        """Rows = right answer, columns = prediction; only for one label a row."""
+        """Rows = right answer, columns = prediction; only for one label a row.
+
+        A right answer that the model never learnt has no row; it counts as wrong in every score.
+        """
         if labels.kind != "single":
             return None
-        return metrics.confusion([prediction.label for prediction in predictions], golds, labels.names)
+        known = [(p.label, gold) for p, gold in zip(predictions, golds, strict=True) if gold in labels.names]
+        return metrics.confusion([label for label, _ in known], [gold for _, gold in known], labels.names)
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Majority, TF-IDF + logistic regression, and a linear probe of the untouched trunk."""
