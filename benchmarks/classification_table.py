@@ -112,8 +112,9 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def without_classes(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Drop the per-class table and the confusion matrix: the result stays readable."""
-    return {key: value for key, value in metrics.items() if key not in ("per_class", "confusion")}
+    """Drop the per-class table and the confusion matrix, and the folder of the file: the result stays readable."""
+    kept = {key: value for key, value in metrics.items() if key not in ("per_class", "confusion")}
+    return {**kept, "split": Path(metrics["split"]).name}
 
 
 def headline(metrics: dict[str, Any]) -> str:
