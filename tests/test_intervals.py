@@ -144,8 +144,8 @@ class Spelling:
     def score_rows(self, predictions, golds, labels):
         return rank_correlation(predictions, golds) if self.wanted == "spearman" else {}
 
-    def per_class(self, counts, labels):
-        return {name: {"support": counts.get(f"gold:{name}", 0.0)} for name in labels.names}
+    def tables(self, counts, labels):
+        return {"per_class": {name: {"support": counts.get(f"gold:{name}", 0.0)} for name in labels.names}}
 
     def confusion(self, predictions, golds, labels):
         return None if self.wanted == "spearman" else [[len(golds)]]

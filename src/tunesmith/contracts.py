@@ -38,6 +38,7 @@ class Encoded:
         part: 0 for the whole row or its first window, 1, 2 … for further windows of a long row.
         meta: for decoding only (character offsets and the like).
         cut_tokens: tokens of the row that no part holds, because the text was longer than the model allows.
+        lost: answers of the row that no prediction can express, as people read them; each counts as a miss.
         segment_ids: token types of each sequence (0 first text, 1 second), or () where the trunk has none.
     """
 
@@ -47,6 +48,7 @@ class Encoded:
     part: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
     cut_tokens: int = 0
+    lost: tuple[str, ...] = ()
     segment_ids: tuple[list[int], ...] = ()
 
     @property
@@ -135,12 +137,14 @@ class Column:
         role: "text" or "label" (a label may be missing when only predicting).
         aliases: lower-case column names that mean this field, most telling first.
         required: whether a row without it is bad.
+        holds: "plain" values, or "spans": entities with character offsets, which tagged tokens are turned into.
     """
 
     name: str
     role: Literal["text", "label"]
     aliases: tuple[str, ...]
     required: bool = True
+    holds: Literal["plain", "spans"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -271,6 +275,10 @@ class Task(Protocol):
         """The texts of a row, as a person would read them."""
         ...
 
+    def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
+        """Names of the answers that a labelled row holds, known to `labels` or not; () for numbers and texts."""
+        ...
+
     def stratum(self, row: Any, labels: Labels) -> str:
         """Rows of one stratum are spread evenly over splits."""
         ...
@@ -291,8 +299,11 @@ class Task(Protocol):
         """Metrics that are no sums of rows (Spearman, AUROC); {} where there are none."""
         ...
 
-    def per_class(self, counts: Counts, labels: Labels) -> dict[str, dict[str, float]]:
-        """Summed counts → {label: {precision, recall, f1, support}}, averages included; {} for numbers."""
+    def tables(self, counts: Counts, labels: Labels) -> dict[str, dict[str, dict[str, float]]]:
+        """Summed counts → tables by name, {label: {precision, recall, f1, support}} each, averages included.
+
+        The first is called per_class; {} for numbers.
+        """
         ...
 
     def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:

@@ -2,7 +2,7 @@
 
 from tunesmith.data.columns import ColumnMap, resolve_columns
 from tunesmith.data.options import Format, ReadOptions
-from tunesmith.data.rejects import BadRow, bad_rows_error, write_rejected
+from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, write_rejected
 from tunesmith.data.rows import Chunk, Rows, RowStream, fingerprint, read_rows, stream_rows
 from tunesmith.data.splits import split_rows
 
@@ -12,6 +12,7 @@ __all__ = [
     "ColumnMap",
     "Format",
     "ReadOptions",
+    "Remark",
     "RowStream",
     "Rows",
     "bad_rows_error",

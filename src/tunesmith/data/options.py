@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tunesmith.data.rejects import BadRow
+from tunesmith.data.rejects import BadRow, Remark
 
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
 Record = dict[str, Any]
@@ -45,11 +45,13 @@ class RawChunk:
         records: the rows that could be parsed.
         lines: line of each record, from 1.
         faults: the rows that could not be parsed.
+        remarks: what is doubtful about rows that could.
     """
 
     records: list[Record]
     lines: Sequence[int]
     faults: list[BadRow]
+    remarks: Sequence[Remark] = ()
 
 
 @dataclass(frozen=True)

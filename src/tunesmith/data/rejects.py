@@ -46,6 +46,28 @@ class BadRow:
         return f"{display(self.file)}, line {self.line:,}{place}: {self.problem}; got {self.got}; {self.fix}"
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something doubtful about a row that can be used all the same.
+
+    Attributes:
+        file: the source as the user named it.
+        line: physical line it stands in, from 1.
+        kind: a word that remarks of the same sort share, such as "bad tag".
+        problem: what is doubtful and what was made of it.
+        fix: what to do, as an imperative sentence.
+    """
+
+    file: str
+    line: int
+    kind: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{display(self.file)}, line {self.line:,}: {self.problem}; {self.fix}"
+
+
 def printable(text: str) -> str:
     """Escape what a terminal would act on: control characters, direction marks, lone surrogates.
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter
 from tunesmith.contracts import Column
 from tunesmith.data.columns import ColumnMap, check_header, resolve_columns
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table
-from tunesmith.data.rejects import BadRow, bad_rows_error, display
+from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, display
 from tunesmith.data.sources import read_table
 from tunesmith.data.validation import Validator
 from tunesmith.errors import DataError
@@ -42,6 +42,7 @@ class Rows:
         rejected: rows that cannot be used; empty unless `skip_bad`.
         fingerprint: SHA-256 of the accepted rows in order.
         lines: line (or row number) of each accepted row, from 1.
+        remarks: what is doubtful about rows that were accepted.
     """
 
     rows: list[Any]
@@ -53,6 +54,7 @@ class Rows:
     rejected: tuple[BadRow, ...]
     fingerprint: str
     lines: Sequence[int] = field(repr=False)
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def guessed(self) -> bool:
@@ -69,12 +71,14 @@ class Chunk:
         records: the same rows as they stand in the source, with all their columns.
         lines: line (or row number) of each accepted row, from 1.
         rejected: rows that cannot be used, in order.
+        remarks: what is doubtful about rows that were accepted, in order.
     """
 
     rows: list[Any]
     records: list[Record]
     lines: Sequence[int]
     rejected: list[BadRow]
+    remarks: Sequence[Remark] = ()
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,10 @@ def _check_all(validator: Validator, chunks: Iterator[RawChunk]) -> Iterator[Chu
 def _check(validator: Validator, chunk: RawChunk) -> Chunk:
     rows, kept, bad = validator.check(chunk.records, chunk.lines)
     if not bad and not chunk.faults:
-        return Chunk(rows, chunk.records, chunk.lines, [])
+        return Chunk(rows, chunk.records, chunk.lines, [], chunk.remarks)
     rejected = sorted([*chunk.faults, *bad], key=lambda row: row.line)
-    return Chunk(rows, [chunk.records[i] for i in kept], [chunk.lines[i] for i in kept], rejected)
+    records, lines = [chunk.records[i] for i in kept], [chunk.lines[i] for i in kept]
+    return Chunk(rows, records, lines, rejected, chunk.remarks)
 
 
 @contextmanager
@@ -227,12 +232,14 @@ def read_rows(
     rows: list[Any] = []
     lines = array("q")
     rejected: list[BadRow] = []
+    remarks: list[Remark] = []
     with _paused_collection():
         stream = stream_rows(source, row_schema, columns, options, stdin=stdin)
         for chunk in stream:
             rows += chunk.rows
             lines.extend(chunk.lines)
             rejected += chunk.rejected
+            remarks += chunk.remarks
     read = len(rows) + len(rejected)
     if rejected and (not options.skip_bad or not rows):
         raise bad_rows_error(rejected, read, stream.source)
@@ -246,6 +253,7 @@ def read_rows(
         rejected=tuple(rejected),
         fingerprint=fingerprint(rows),
         lines=lines,
+        remarks=tuple(remarks),
     )
 
 

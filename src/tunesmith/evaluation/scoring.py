@@ -20,7 +20,7 @@ class Evaluation:
     Attributes:
         headline: name of the score that decides.
         scores: every score with its interval; scores made of sums first, then those that are not.
-        per_class: label → precision, recall, f1, support, averages last; {} where there are no classes.
+        tables: name → label → precision, recall, f1, support, averages last; the first is `per_class`.
         confusion: (C, C) rows = right answer, columns = predicted; None where it has no meaning.
         names: (C,) the classes in the order of `confusion`.
         row_counts: additive counts of each row, for paired comparison.
@@ -31,7 +31,7 @@ class Evaluation:
 
     headline: str
     scores: Mapping[str, Interval]
-    per_class: Mapping[str, Mapping[str, float]]
+    tables: Mapping[str, Mapping[str, Mapping[str, float]]]
     confusion: list[list[int]] | None
     names: tuple[str, ...]
     row_counts: Sequence[Counts]
@@ -78,7 +78,7 @@ def score_predictions(
     return Evaluation(
         headline=task.headline(labels),
         scores=scores,
-        per_class=task.per_class(sum_counts(row_counts), labels),
+        tables=task.tables(sum_counts(row_counts), labels),
         confusion=task.confusion(predictions, golds, labels),
         names=labels.names,
         row_counts=row_counts,
@@ -125,18 +125,22 @@ def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds
         seconds: how long judging took, predictions included.
 
     Returns:
-        `headline`, `scores` {name: {value, low, high, n}}, `baselines` {name: scores}, `per_class`,
-        `confusion` {labels, matrix} or None, `seconds`.
+        `headline`, `scores` {name: {value, low, high, n}}, `baselines` {name: scores}, `per_class` and the
+        task's other tables, `confusion` {labels, matrix} or None, `seconds`.
     """
     table = evaluation.confusion
     return {
         "headline": evaluation.headline,
         "scores": _plain(evaluation.scores),
         "baselines": {name: _plain(baseline.scores) for name, baseline in baselines.items()},
-        "per_class": {label: dict(row) for label, row in evaluation.per_class.items()},
+        **({"per_class": {}} | {name: _plain_table(table) for name, table in evaluation.tables.items()}),
         "confusion": None if table is None else {"labels": list(evaluation.names), "matrix": table},
         "seconds": seconds,
     }
+
+
+def _plain_table(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    return {label: dict(row) for label, row in table.items()}
 
 
 def _plain(scores: Mapping[str, Interval]) -> dict[str, dict[str, float]]:

@@ -206,6 +206,13 @@ class TextClassification:
         """The text or the pair."""
         return (row.text,) if row.text_b is None else (row.text, row.text_b)
 
+    def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
+        """The class or classes of a row; a number has no name."""
+        if labels.kind == "number" or row.label is None:
+            return ()
+        answer = self._answer(row.label, labels)
+        return tuple(answer) if labels.kind == "multi" else (answer,)
+
     def stratum(self, row: Any, labels: Labels) -> str:
         """The label; for numbers the tenth of their range."""
         answer = self._answer(row.label, labels)
@@ -232,11 +239,12 @@ class TextClassification:
             return {}
         return {"spearman": metrics.spearman([prediction.label for prediction in predictions], golds)}
 
-    def per_class(self, counts: Counts, labels: Labels) -> dict[str, dict[str, float]]:
+    def tables(self, counts: Counts, labels: Labels) -> dict[str, dict[str, dict[str, float]]]:
         """Precision, recall, F1 and support of each class."""
         if labels.kind == "number":
             return {}
-        return metrics.per_class_scores(counts, labels.names, "multi" if labels.kind == "multi" else "single")
+        kind: Literal["multi", "single"] = "multi" if labels.kind == "multi" else "single"
+        return {"per_class": metrics.per_class_scores(counts, labels.names, kind)}
 
     def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:
         """Rows = right answer, columns = prediction; only for one label a row.
