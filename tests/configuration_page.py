@@ -26,6 +26,9 @@ from tunesmith.tasks import TASKS
 DOCS = Path(__file__).parent.parent / "docs"
 TRANSLATIONS = DOCS / "zh" / "configuration.json"
 
+PAGES_OF_NAMES = {"task": "README.md", "method": "methods.md"}
+"""Where the names of a table are listed, so that a new one changes no other page."""
+
 ENGLISH = {
     "title": "Configuration",
     "intro": (
@@ -73,7 +76,8 @@ def section_tables() -> dict[str, list[Setting]]:
         found[f"`{name}`"] = list(_settings(field.annotation, name))
     for section, table in (("task", TASKS), ("method", METHODS)):
         default = RunConfig.model_fields[section].default.name
-        found[f"`{section}`"] = [Setting(f"{section}.name", _choices(table), f"`{default}`", "")]
+        listed = f"a name: [{section}s]({PAGES_OF_NAMES[section]})"
+        found[f"`{section}`"] = [Setting(f"{section}.name", listed, f"`{default}`", "")]
         for name, kind in table.items():
             options = list(_settings(kind.Config, section))
             if options:
@@ -104,10 +108,6 @@ def _settings(schema: type[BaseModel], section: str) -> Iterator[Setting]:
     for key, field in schema.model_fields.items():
         meaning = " ".join((field.description or "").split())
         yield Setting(f"{section}.{key}", _values(field), _default(field), meaning)
-
-
-def _choices(names: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 def _values(field: FieldInfo) -> str:

@@ -3,6 +3,7 @@
 import random
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,15 @@ def make(learner: type, kind: str) -> Baseline:
     return learner(kind=kind, texts_of=lambda row: row.texts, target_of=lambda row: row.target, answer=Answer)
 
 
-def features(rows: list[Row]) -> np.ndarray:
+def letter_counts(rows: list[Row]) -> np.ndarray:
     """Vectors of letter counts, with one dimension that never varies and one that varies by rounding only."""
     letters = [["".join(row.texts).count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for row in rows]
     ones = np.ones((len(rows), 1), dtype=np.float32)
     rounding = 5 + 4e-7 * (np.arange(len(rows)) % 2)[:, None]
     return np.hstack([np.array(letters, dtype=np.float32).reshape(-1, 26), ones, rounding]).astype(np.float32)
+
+
+features = SimpleNamespace(rows=letter_counts)
 
 
 def news(kind: str, rows: int, seed: int) -> list[Row]:
@@ -190,7 +194,8 @@ def test_chinese_is_read_by_characters() -> None:
 def test_probe_ignores_the_scale_of_features() -> None:
     train, test = news("single", 100, 1), news("single", 40, 2)
     answers = make(FrozenProbe, "single").predict(train, test, features)
-    scaled = make(FrozenProbe, "single").predict(train, test, lambda rows: 1e-4 * features(rows) + 3e-5)
+    scaled_features = SimpleNamespace(rows=lambda rows: 1e-4 * letter_counts(rows) + 3e-5)
+    scaled = make(FrozenProbe, "single").predict(train, test, scaled_features)
     assert [answer.value for answer in answers] == [answer.value for answer in scaled]
 
 
@@ -210,7 +215,7 @@ def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(rows: list[Row]) -> np.ndarray:
         asked.append(len(rows))
-        return features(rows)
+        return letter_counts(rows)
 
-    make(FrozenProbe, "single").predict(news("single", 400, 1), news("single", 20, 2), counted)
+    make(FrozenProbe, "single").predict(news("single", 400, 1), news("single", 20, 2), SimpleNamespace(rows=counted))
     assert asked == [50, 20]

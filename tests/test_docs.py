@@ -25,8 +25,9 @@ from tests.test_layers import LAYERS
 from tests.tiny import make_rows
 from tunesmith import base_models, cli
 from tunesmith.config import apply_settings, parse_setting, resolve_config
-from tunesmith.methods import make_method
-from tunesmith.tasks import make_task
+from tunesmith.errors import ConfigError
+from tunesmith.methods import METHODS, make_method
+from tunesmith.tasks import TASKS, make_task
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -86,9 +87,15 @@ def anchor(heading: str) -> str:
 def test_the_tree_lists_every_file_and_nothing_else(page: Path) -> None:
     tree = next(block.text for block in blocks_of(page) if block.text.startswith("src/tunesmith/"))
     listed = re.findall(r"^  (\S+) +# \S", tree, re.MULTILINE)
-    files = [p for p in PACKAGE.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-    assert sorted(listed) == sorted(p.relative_to(PACKAGE).as_posix() for p in files)
+    paths = [p.relative_to(PACKAGE) for p in PACKAGE.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    files = {"methods/*.py" if p.match("methods/[a-z]*.py") else p.as_posix() for p in paths}
+    assert sorted(listed) == sorted(files)
     assert len(tree.splitlines()) == len(files) + 1, "one line a file"
+
+
+@pytest.mark.parametrize("page", [DOCS / "methods.md", DOCS / "zh" / "methods.md"], ids=["en", "zh"])
+def test_every_method_has_its_row(page: Path) -> None:
+    assert re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE) == list(METHODS)
 
 
 @pytest.mark.parametrize("page", [DOCS / "architecture.md", DOCS / "zh" / "architecture.md"], ids=["en", "zh"])
@@ -237,8 +244,16 @@ def test_settings_with_values_are_valid(page: Path) -> None:
         if isinstance(value, str) and value.isupper():
             continue  # a stand-in such as N
         config = resolve_config(apply_settings({}, [setting]) if "section.key" not in setting else {})
-        make_task(config.task.name, config.task.options)
-        make_method(config.method.name, config.method.options)
+        assert any(is_accepted(make_task, name, config.task.options) for name in TASKS), setting
+        assert any(is_accepted(make_method, name, config.method.options) for name in METHODS), setting
+
+
+def is_accepted(make: Any, name: str, options: Any) -> bool:
+    try:
+        make(name, options)
+    except ConfigError:
+        return False
+    return True
 
 
 def test_the_page_of_settings_is_current() -> None:

@@ -1,7 +1,8 @@
 """The finished folder: written file by file, `tunesmith.json` last, so that its presence means complete.
 
 A full or merged model is a plain Hugging Face folder; a method that leaves the trunk as it was stores the trained
-parameters alone (delta.safetensors) and names its base by SHA-256.
+parameters alone, in the format of PEFT (adapter_model.safetensors) where that knows the method, and names its base by
+SHA-256.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ from tunesmith import __version__, base_models, durable
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError
+from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
 
 FACTS = "tunesmith.json"
 FORMAT = 1
 DELTA = "delta.safetensors"
+ADAPTER = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_PREFIX = "base_model.model."
+"""What PEFT puts in front of the names of the model it wraps."""
+OURS = "hf."
+"""What stands in front of the same names in `Model`."""
 EXTRA_HEAD = "head.safetensors"
 CARD = "README.md"
 
@@ -69,7 +77,7 @@ def write_artifact(
     Args:
         folder: the run's folder.
         model: on the CPU, with its whole vocabulary.
-        facts: task, method, base, data and so on; "stores" says "whole" or "delta".
+        facts: task, method, base, data and so on; "stores" says "whole", "delta" or "adapter".
         labels: the answers.
         texts: further files by name, such as metrics.json and README.md.
 
@@ -87,6 +95,9 @@ def write_artifact(
         files: dict[str, durable.Content] = {
             path.name: partial(_move, path) for path in _library_files(scratch, model, facts["stores"])
         }
+        if facts["stores"] == "adapter":
+            adapter = {"base_model_name_or_path": facts["base"]["name"], **facts["adapter"]}
+            files[ADAPTER_CONFIG] = _json(adapter).encode()
         files["labels.json"] = _json(vars(labels)).encode()
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
         ready = scratch / "ready"
@@ -137,11 +148,15 @@ def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
         model.tokenizer.save_pretrained(scratch)
         if stores == "whole":
             model.hf.save_pretrained(scratch, max_shard_size="100GB")
-    if stores == "whole" and model.mlp is not None:
-        save_file(_contiguous(model.mlp.state_dict()), scratch / EXTRA_HEAD)
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if stores == "delta":
-        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         save_file(_contiguous(trained), scratch / DELTA)
+        return sorted(path for path in scratch.iterdir() if path.is_file())
+    if stores == "adapter":
+        named = {ADAPTER_PREFIX + n.removeprefix(OURS): p for n, p in trained.items() if n.startswith(OURS)}
+        save_file(_contiguous(named), scratch / ADAPTER)
+    if model.extra_head is not None:
+        save_file(_contiguous(model.extra_head.state_dict()), scratch / EXTRA_HEAD)
     return sorted(path for path in scratch.iterdir() if path.is_file())
 
 
@@ -189,11 +204,13 @@ def load_weights(artifact: Artifact) -> Model:
     options = ModelOptions(max_tokens=facts["max_tokens"])
     if facts["stores"] == "whole":
         model = load_model(base_models.resolve(str(artifact.folder)), artifact.head, options)
-        if model.mlp is not None:
-            model.mlp.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
     else:
         model = load_model(same_base(artifact), artifact.head, options)
-        _load_delta(model, load_file(artifact.folder / DELTA), artifact)
+        method = dict(facts["method"])
+        make_method(method.pop("name"), method).apply(model)
+        _load_delta(model, _read_delta(artifact), artifact)
+    if model.extra_head is not None and facts["stores"] != "delta":
+        model.extra_head.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
     model.requires_grad_(False)
     model.eval()
     return model
@@ -210,6 +227,13 @@ def same_base(artifact: Artifact) -> BaseModelFolder:
             fix="give back the base model it was tuned on, or fit again",
         )
     return base
+
+
+def _read_delta(artifact: Artifact) -> dict[str, Tensor]:
+    if artifact.facts["stores"] == "delta":
+        return load_file(artifact.folder / DELTA)
+    named = load_file(artifact.folder / ADAPTER)
+    return {OURS + name.removeprefix(ADAPTER_PREFIX): tensor for name, tensor in named.items()}
 
 
 def _load_delta(model: Model, delta: Mapping[str, Tensor], artifact: Artifact) -> None:

@@ -73,7 +73,7 @@ def fit(
     model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, or minilm.")] = None,
     train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
     dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
-    method: Annotated[str | None, typer.Option(help="How it is tuned: full or head.")] = None,
+    method: Annotated[str | None, typer.Option(help="How it is tuned, such as full or lora; default: full.")] = None,
     out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<time>.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
     recipe: Annotated[str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")] = None,

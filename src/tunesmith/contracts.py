@@ -37,6 +37,7 @@ class Encoded:
         row: index of the row it was made from, 0-based.
         part: 0 for the whole row or its first window, 1, 2 … for further windows of a long row.
         meta: for decoding only (character offsets and the like).
+        places: places in the sequence whose hidden states answers are read from; () where one vector stands for all.
         cut_tokens: tokens of the row that no part holds, because the text was longer than the model allows.
         lost: answers of the row that no prediction can express, as people read them; each counts as a miss.
         segment_ids: token types of each sequence (0 first text, 1 second), or () where the trunk has none.
@@ -47,6 +48,7 @@ class Encoded:
     row: int
     part: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
     cut_tokens: int = 0
     lost: tuple[str, ...] = ()
     segment_ids: tuple[list[int], ...] = ()
@@ -108,7 +110,8 @@ class HeadSpec:
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean" or "max".
-        form: "standard" (that class's own head) or "mlp" (one hidden layer, loads with tunesmith only).
+        form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
+            the latter two load with tunesmith only.
     """
 
     kind: Literal["sequence", "token"]
@@ -158,7 +161,8 @@ class Tags:
         trunk: the kinds of trunk it works on.
         learning_rate_factor: multiplies the default learning rate of full tuning.
         units: what the loss is averaged over ("rows", "tokens").
-        stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone.
+        stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
+            "adapter" = the trained parameters in the format of PEFT.
     """
 
     head_only: bool = False
@@ -167,7 +171,7 @@ class Tags:
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
     units: str = "rows"
-    stores: Literal["whole", "delta"] = "whole"
+    stores: Literal["whole", "delta", "adapter"] = "whole"
 
 
 class Baseline(Protocol):
@@ -187,10 +191,14 @@ class Baseline(Protocol):
 
 
 class Features(Protocol):
-    """Vectors of the untouched base model for rows, computed when first asked for."""
+    """Vectors of the untouched base model for rows, computed when first asked for; numpy arrays in float32."""
 
-    def __call__(self, rows: Sequence[Any]) -> Any:
-        """Return (B, D) float32 features of the frozen trunk, a numpy array."""
+    def rows(self, rows: Sequence[Any]) -> Any:
+        """Return (B, D): the mean hidden state of each row."""
+        ...
+
+    def places(self, rows: Sequence[Any]) -> list[tuple[list[Encoded], Any]]:
+        """Return for each row its parts and (P, D): the hidden states at their P places, in order."""
         ...
 
 
@@ -330,6 +338,10 @@ class Method(Protocol):
 
     def merge(self, model: Model) -> None:
         """Fold the change into the trunk's own weights, or raise MethodError."""
+        ...
+
+    def adapter_config(self, model: Model) -> Mapping[str, Any]:
+        """What PEFT's adapter_config.json says, without the base model; {} where PEFT knows no such method."""
         ...
 
 

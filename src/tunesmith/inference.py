@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,11 +80,12 @@ def predict_items(
     has_targets = all(item.target is not None for item in items)
     total, units = 0.0, 0.0
     for places, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
-        for place, part in zip(places, task.decode(outputs, batch, labels), strict=True):
-            parts[place] = part
-        if has_targets:
-            loss, count = task.loss(outputs, batch, labels)
-            total, units = total + float(loss), units + count
+        with torch.inference_mode():
+            for place, part in zip(places, task.decode(outputs, batch, labels), strict=True):
+                parts[place] = part
+            if has_targets:
+                loss, count = task.loss(outputs, batch, labels)
+                total, units = total + float(loss), units + count
     return Answers(_join(task, items, parts, labels), total / units if units else None)
 
 
@@ -108,28 +110,55 @@ def forward_items(
 
 
 def _join(task: Task, items: Sequence[Encoded], parts: Sequence[Any], labels: Labels) -> list[Any]:
-    predictions: list[Any] = []
-    start = 0
-    for place in range(1, len(items) + 1):
-        if place == len(items) or items[place].row != items[start].row:
-            predictions.append(task.join(parts[start:place], labels))
-            start = place
-    return predictions
+    return [task.join([parts[place] for place in places], labels) for places in _rows_of(items)]
 
 
-def mean_features(
-    model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
+def _rows_of(items: Sequence[Encoded]) -> list[list[int]]:
+    """Places of each row's parts; the parts of a row stand together."""
+    return [list(places) for _, places in itertools.groupby(range(len(items)), key=lambda place: items[place].row)]
+
+
+def row_features(
+    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
 ) -> NDArray[np.float32]:
-    """The mean hidden state of each item's tokens: (B, D) float32, what a probe of a frozen trunk learns from."""
-    found = np.empty((len(items), model.width), dtype=np.float32)
+    """The mean hidden state of each row's tokens: (B, D) float32, what a probe of a frozen trunk learns from."""
+    sums = np.empty((len(items), model.width), dtype=np.float32)
+    for places, hidden, batch in _hidden_states(model, items, batch_tokens, precision):
+        rows = spread(hidden, make_segments(batch.bounds, hidden.device))  # (S, L, D)
+        sums[places] = rows.sum(dim=1).cpu().numpy()
+    found = [
+        sums[places].sum(axis=0) / sum(items[place].length_tokens for place in places) for places in _rows_of(items)
+    ]
+    return np.stack(found)
+
+
+def place_features(
+    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
+) -> list[tuple[list[Encoded], NDArray[np.float32]]]:
+    """The parts of each row and the hidden states at their places: (P, D) float32, in the order of the parts."""
+    found: list[Any] = [None] * len(items)
+    for places, hidden, batch in _hidden_states(model, items, batch_tokens, precision):
+        states, starts = hidden.cpu().numpy(), batch.bounds.tolist()
+        for place, start in zip(places, starts, strict=False):
+            found[place] = states[start + np.asarray(items[place].places, dtype=np.int64)]
+    return [
+        ([items[place] for place in places], np.concatenate([found[place] for place in places]))
+        for places in _rows_of(items)
+    ]
+
+
+def _hidden_states(
+    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
+) -> Iterator[tuple[list[int], torch.Tensor, Batch]]:
+    """Run the trunk in length-sorted batches; yields places in `items`, hidden states (T, D) float32, the batch."""
     was_training = model.training
     model.eval()
-    for run in sorted_runs([item.length_tokens for item in items], batch_tokens):
-        batch = pack([[items[place]] for place in run], model.device)
-        autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)
-        with torch.inference_mode(), autocast:
-            hidden = model.trunk(batch).float()  # (T, D)
-        rows = spread(hidden, make_segments(batch.bounds, hidden.device)).sum(dim=1)  # (S, D)
-        found[run] = (rows / batch.bounds.diff().to(rows.device)[:, None]).cpu().numpy()
-    model.train(was_training)
-    return found
+    try:
+        for places in sorted_runs([item.length_tokens for item in items], batch_tokens):
+            batch = pack([[items[place]] for place in places], model.device)
+            autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)
+            with torch.inference_mode(), autocast:
+                hidden = model.trunk(batch).float()
+            yield places, hidden, batch
+    finally:
+        model.train(was_training)

@@ -13,10 +13,11 @@ import torch
 from tunesmith import inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
-from tunesmith.contracts import Features, Labels, Task
+from tunesmith.contracts import Encoded, Labels, Task
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.scoring import Evaluation, difference, score_predictions, to_json
 from tunesmith.metrics import sum_counts
+from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.preparation import Setup
 
@@ -111,7 +112,7 @@ def report_contest(
 def compete(contest: Contest, rows: Sequence[Any], golds: Sequence[Any]) -> dict[str, Evaluation]:
     """Let every baseline of the task learn from the training rows and answer `rows`."""
     found: dict[str, Evaluation] = {}
-    features = _lazy_features(contest)
+    features = _FrozenFeatures(contest)
     for baseline in contest.task.baselines(contest.labels):
         most = contest.settings.probe_rows if baseline.name == BEFORE else len(contest.train)
         predictions = baseline.predict(_sample(contest.train, most), rows, features)
@@ -128,18 +129,27 @@ def _sample(rows: Sequence[Any], most: int) -> Sequence[Any]:
     return [rows[place] for place in sorted(random.Random("probe").sample(range(len(rows)), most))]
 
 
-def _lazy_features(contest: Contest) -> Features:
+class _FrozenFeatures:
     """Features of the untouched base model, which is loaded when the first row comes."""
-    loaded: list[Any] = []
 
-    def features(rows: Sequence[Any]) -> Any:
-        if not loaded:
+    def __init__(self, contest: Contest) -> None:
+        self._contest = contest
+        self._model: Model | None = None
+
+    def rows(self, rows: Sequence[Any]) -> Any:
+        """Return (B, D): the mean hidden state of each row."""
+        return inference.row_features(*self._encoded(rows))
+
+    def places(self, rows: Sequence[Any]) -> list[tuple[list[Encoded], Any]]:
+        """Return for each row its parts and (P, D): the hidden states that answers are read from."""
+        return inference.place_features(*self._encoded(rows))
+
+    def _encoded(self, rows: Sequence[Any]) -> tuple[Model, list[Encoded], int, torch.dtype]:
+        contest = self._contest
+        if self._model is None:
             head = contest.task.head(contest.labels)
             fresh = load_model(contest.base, head, ModelOptions(max_tokens=contest.max_tokens))
-            loaded.append(fresh.requires_grad_(False).to(contest.device))
+            self._model = fresh.requires_grad_(False).to(contest.device)
         bare = inference.without_labels(contest.task, rows)
-        items = contest.task.encode(bare, inference.make_context(loaded[0], contest.labels))
-        tokens = contest.settings.batch_tokens
-        return inference.mean_features(loaded[0], contest.task, items, tokens, contest.precision)
-
-    return features
+        items = contest.task.encode(bare, inference.make_context(self._model, contest.labels))
+        return self._model, items, contest.settings.batch_tokens, contest.precision

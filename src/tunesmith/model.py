@@ -21,6 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 
 from tunesmith.attention import Blocks, make_blocks, make_segments, packed_attention, spread
 from tunesmith.contracts import Batch, HeadSpec
+from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.errors import ModelError
 from tunesmith.packing import sorted_runs
@@ -55,6 +56,7 @@ class Model(nn.Module):
         self.compact_ids: Tensor | None = None
         self.masks: MaskPool | None = None
         self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
+        self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
         self.position_offset = _position_offset(hf.base_model)
         self.max_tokens = _longest(hf.config, tokenizer, self.position_offset, max_tokens)
@@ -68,6 +70,18 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    @property
+    def extra_head(self) -> nn.Module | None:
+        """The part of the head that Hugging Face has no class for; None for a standard head."""
+        return self.mlp if self.mlp is not None else self.crf
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters of what stands on the trunk; the pooler in front of a classifier counts as head."""
+        pooler = getattr(self.hf.base_model, "pooler", None)
+        trunk = {id(p) for p in self.hf.base_model.parameters()}
+        trunk -= {id(p) for p in pooler.parameters()} if pooler is not None else set()
+        return [p for p in self.parameters() if id(p) not in trunk]
 
     @property
     def trunk_kind(self) -> str:
@@ -177,6 +191,12 @@ class Model(nn.Module):
         ids = torch.full((vectors.shape[0], 1), token, dtype=torch.int64, device=vectors.device)
         with self._trunk_answers(vectors[:, None, :]):
             return torch.as_tensor(self.hf(input_ids=ids).logits)
+
+    def token_logits(self, hidden: Tensor) -> Tensor:
+        """The head on every token: (T, D) → (T, C)."""
+        ids = torch.zeros((1, len(hidden)), dtype=torch.int64, device=hidden.device)
+        with self._trunk_answers(hidden[None]):
+            return torch.as_tensor(self.hf(input_ids=ids).logits[0])
 
     @contextlib.contextmanager
     def _trunk_answers(self, hidden: Tensor) -> Iterator[None]:

@@ -24,7 +24,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     """
     header = {
         "base_model": _base_name(facts),
-        "library_name": "transformers" if facts["stores"] == "whole" else "tunesmith",
+        "library_name": {"whole": "transformers", "adapter": "peft"}.get(facts["stores"], "tunesmith"),
         "pipeline_tag": facts["task"]["name"],
         "tags": ["tunesmith"],
     }
@@ -77,18 +77,17 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    if facts["stores"] == "whole" and standard:
-        lines += [
-            "",
-            "It is a plain Hugging Face folder too:",
-            "",
-            "```python",
-            "from transformers import pipeline",
-            "",
-        ]
-        lines += ['pipeline("text-classification", model="this-folder")("a text")', "```"]
-    else:
-        lines += ["", "It loads with Tunesmith only: what was trained is no standard Hugging Face class by itself."]
+    task = facts["task"]["name"]
+    if not standard or facts["stores"] == "delta":
+        return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
+    if facts["stores"] == "adapter":
+        kind = {"sequence": "Sequence", "token": "Token"}[head["kind"]]
+        names = ["from peft import PeftModel", f"from transformers import AutoModelFor{kind}Classification", ""]
+        base = f'base = AutoModelFor{kind}Classification.from_pretrained("…", num_labels={len(head["names"]) or 1})'
+        loads = [base, 'PeftModel.from_pretrained(base, "this-folder")']
+        return "\n".join([*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```"])
+    lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
+    lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
     return "\n".join(lines)
 
 

@@ -145,7 +145,9 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
     task.prepare_head(model, labels)
-    method.apply(model)
+    with torch.random.fork_rng(devices=[]):  # what a method adds depends on the seed alone
+        torch.manual_seed(config.train.seed)
+        method.apply(model)
     model.to(engine.choose_device(config.train.device))
     compaction = _compact(config, model, [*train_items, *dev_items])
     groups = group_items(train_items, task.groups(train_items))

@@ -69,6 +69,7 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
         "task": config["task"],
         "method": config["method"],
         "stores": setup.method.tags.stores,
+        "adapter": dict(setup.method.adapter_config(setup.model)),
         "head": {**vars(setup.model.head_spec), "names": list(setup.model.head_spec.names)},
         "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
         "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},

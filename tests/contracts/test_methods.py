@@ -82,7 +82,7 @@ def test_method_meets_its_own_words(name: str) -> None:
     method = make_method(name, {})
     assert method.name == name
     assert method.title
-    assert method.tags.stores in {"whole", "delta"}
+    assert method.tags.stores in {"whole", "delta", "adapter"}
     assert method.tags.learning_rate_factor > 0
     if method.tags.head_only:
         assert method.tags.stores == "delta", "a trunk that was not changed need not be stored"

@@ -182,6 +182,7 @@ def test_written_and_read_back_answers_the_same(
         stored = METHODS[pair[1]].tags.stores
         assert (folder / "delta.safetensors").exists() == (stored == "delta")
         assert (folder / "model.safetensors").exists() == (stored == "whole")
+        assert (folder / "adapter_model.safetensors").exists() == (stored == "adapter")
 
 
 @each_pair
@@ -210,7 +211,7 @@ def is_best(value: float, sample: Sample) -> bool:
 
 
 CARD = re.compile(
-    r"---\nbase_model: .+\nlibrary_name: (transformers|tunesmith)\npipeline_tag: [\w-]+\ntags:\n- tunesmith\n"
+    r"---\nbase_model: .+\nlibrary_name: (transformers|peft|tunesmith)\npipeline_tag: [\w-]+\ntags:\n- tunesmith\n"
     r"---\n\n"
     r"# .+ model, tuned from `[^`\n]+`\n\n"
     r"## Scores\n\nOn .+, with 95 % intervals\..*\n\n\| system \| \w+ \|\n\| --- \| --- \|\n"

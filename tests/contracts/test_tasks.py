@@ -88,7 +88,7 @@ def test_losses_of_groups_add(sample: Sample, setups: dict[tuple[str, str], Setu
     def loss(groups: list[Any]) -> tuple[float, float]:
         total, units = task.loss(*outputs_of(task, setup.model, groups), labels)
         assert total.shape == ()
-        return float(total), units
+        return float(total.detach()), units
 
     whole, units = loss(setup.groups)
     alone = [loss([group]) for group in setup.groups]

@@ -9,10 +9,12 @@ from tunesmith.config import build_named
 from tunesmith.contracts import Method
 from tunesmith.methods.full import Full
 from tunesmith.methods.head import Head
+from tunesmith.methods.lora import Lora
 
 METHODS: dict[str, type[Any]] = {
     "full": Full,
     "head": Head,
+    "lora": Lora,
 }
 
 

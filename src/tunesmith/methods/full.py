@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -58,3 +59,7 @@ class Full:
 
     def merge(self, model: Model) -> None:
         """Nothing to fold: the trunk's own weights were trained."""
+
+    def adapter_config(self, model: Model) -> Mapping[str, Any]:
+        """None: PEFT knows no such method."""
+        return {}

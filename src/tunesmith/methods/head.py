@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -27,12 +28,14 @@ class Head:
         self.config = config
 
     def apply(self, model: Model) -> None:
-        """Freeze every parameter of the trunk; the pooler in front of the classifier counts as head."""
-        model.requires_grad_(True)
-        pooler = getattr(model.hf.base_model, "pooler", None)
-        head = {id(p) for p in pooler.parameters()} if pooler is not None else set()
-        for parameter in model.hf.base_model.parameters():
-            parameter.requires_grad_(id(parameter) in head)
+        """Freeze every parameter of the trunk."""
+        model.requires_grad_(False)
+        for parameter in model.head_parameters():
+            parameter.requires_grad_(True)
 
     def merge(self, model: Model) -> None:
         """Nothing to fold: the head is the model's own."""
+
+    def adapter_config(self, model: Model) -> Mapping[str, Any]:
+        """None: PEFT knows no such method."""
+        return {}

@@ -140,7 +140,7 @@ class FrozenProbe:
             fallback = Majority(self.kind, self.texts_of, self.target_of, self.answer)
             return fallback.predict(train, rows, features)
         kept = _sample(len(train), len(names))
-        known, asked = _standardised(features([train[i] for i in kept]), features(rows))
+        known, asked = _standardised(features.rows([train[i] for i in kept]), features.rows(rows))
         if self.kind == "number":
             numbers = _ridge_dense(known, [targets[i] for i in kept], asked)
             return [self.answer(float(number), None) for number in numbers]

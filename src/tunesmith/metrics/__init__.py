@@ -1,0 +1,32 @@
+"""Scores from lists and from additive counts of rows; no torch."""
+
+from tunesmith.metrics.classification import (
+    classification_counts,
+    classification_scores,
+    confusion,
+    matthews,
+    per_class_scores,
+)
+from tunesmith.metrics.counts import SMALLER_IS_BETTER, ratio, sum_counts
+from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
+from tunesmith.metrics.numbers import number_counts, number_scores, spearman
+from tunesmith.metrics.tables import display_width, report_table
+
+__all__ = [
+    "SMALLER_IS_BETTER",
+    "classification_counts",
+    "classification_scores",
+    "confusion",
+    "display_width",
+    "entity_counts",
+    "entity_scores",
+    "entity_tables",
+    "matthews",
+    "number_counts",
+    "number_scores",
+    "per_class_scores",
+    "ratio",
+    "report_table",
+    "spearman",
+    "sum_counts",
+]

@@ -1,0 +1,40 @@
+"""What every score is made of: counts of one row whose sum over rows is all that is needed.
+
+Counts are a flat mapping of numbers, so a bootstrap resamples sums instead of rows. A missing key is 0. Where a
+denominator is 0 the ratio is 0, as with `zero_division=0` in scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tunesmith.contracts import Counts
+from tunesmith.errors import DataError
+
+SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss"})
+"""Scores of which less is better."""
+
+
+def sum_counts(rows: Iterable[Counts]) -> dict[str, float]:
+    """Add the counts of rows.
+
+    Example:
+        >>> sum_counts([{"rows": 1, "correct": 1}, {"rows": 1}])
+        {'rows': 2, 'correct': 1}
+    """
+    total: dict[str, float] = {}
+    for row in rows:
+        for key, count in row.items():
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def ratio(part: float, whole: float) -> float:
+    """part / whole, 0 where there is nothing to divide by."""
+    return part / whole if whole else 0.0
+
+
+def uneven(what: str, predictions: int, answers: int) -> DataError:
+    """The error of lists that do not belong together."""
+    message = f"{what} of {predictions} predictions and {answers} answers, wanted as many of each"
+    return DataError(message, fix="pass one prediction for each answer, in the same order")
