@@ -9,6 +9,8 @@ import torch
 
 from tests.contracts.harness import (
     EACH_PAIR,
+    FAMILY_OF_KIND,
+    WITH_BIASES,
     Sample,
     kinds_of,
     make_job,
@@ -16,9 +18,11 @@ from tests.contracts.harness import (
     optimizer_of,
     outputs_of,
 )
-from tunesmith import engine
+from tunesmith import base_models, engine
+from tunesmith.contracts import HeadSpec
 from tunesmith.errors import MethodError, UserError
 from tunesmith.methods import METHODS, make_method
+from tunesmith.model_loading import load_model
 from tunesmith.preparation import Setup
 
 each_pair = pytest.mark.parametrize("pair", EACH_PAIR)
@@ -92,3 +96,16 @@ def test_method_meets_its_own_words(name: str) -> None:
 def test_unknown_option_is_refused_with_its_path(name: str) -> None:
     with pytest.raises(UserError, match=r"unknown key method\.no_such_option"):
         make_method(name, {"no_such_option": 1})
+
+
+@each_method
+def test_missing_biases_are_refused_with_the_alternative(name: str, trunks: dict[str, Path]) -> None:
+    tags = METHODS[name].tags
+    for kind in FAMILY_OF_KIND.keys() - WITH_BIASES:
+        model = load_model(base_models.resolve(str(trunks[kind])), HeadSpec("sequence", ("a", "b")))
+        if tags.needs_bias:
+            with pytest.raises(MethodError, match="no bias") as caught:
+                make_method(name, {}).apply(model)
+            assert "--method" in str(caught.value.fix)
+        else:
+            make_method(name, {}).apply(model)
