@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.config import build_named
 from tunesmith.contracts import Method
+from tunesmith.methods.bitfit import BitFit
 from tunesmith.methods.full import Full
 from tunesmith.methods.head import Head
 from tunesmith.methods.lora import Lora
@@ -15,6 +16,7 @@ METHODS: dict[str, type[Any]] = {
     "full": Full,
     "head": Head,
     "lora": Lora,
+    "bitfit": BitFit,
 }
 
 
