@@ -48,7 +48,8 @@ def _answers(setup: Setup) -> str:
         low, high = labels.statistics["low"], labels.statistics["high"]
         return f"a number from {low:g} to {high:g}"
     names = ", ".join(labels.names[:6]) + (" …" if len(labels.names) > 6 else "")
-    return f"{len(labels.names)} {'labels, several a row' if labels.kind == 'multi' else 'classes'} ({names})"
+    what = {"multi": "labels, several a row", "entities": "types of entities"}.get(labels.kind, "classes")
+    return f"{len(labels.names)} {what} ({names})"
 
 
 def _whole(setup: Setup) -> int:

@@ -117,8 +117,10 @@ class TokenClassification:
             )
         ids_of = {tag: place for place, tag in enumerate(tag_names(context.labels))}
         items: list[Encoded] = []
-        for place, (row, pieces) in enumerate(zip(rows, cut_pieces([r.text for r in rows], context), strict=True)):
-            reading = read_text(row.text, words_of(row), pieces.offsets)
+        words = [words_of(row) for row in rows]
+        for place, pieces in enumerate(cut_pieces([row.text for row in rows], words, context)):
+            row = rows[place]
+            reading = read_text(row.text, words[place], pieces.offsets)
             tags = None if row.entities is None else tags_of(reading.words, entities_of(row))
             for part, window in enumerate(make_windows(len(pieces.ids), room, overlap)):
                 inside = _words_in(reading, window)

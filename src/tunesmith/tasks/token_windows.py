@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.contracts import Context
+from tunesmith.tasks.words import Bounds, words_under
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,48 @@ class Window:
     own_end: int
 
 
-def cut_pieces(texts: Sequence[str], context: Context) -> list[Pieces]:
-    """Tokenize texts without special tokens."""
+def cut_pieces(texts: Sequence[str], words: Sequence[Sequence[Bounds]], context: Context) -> list[Pieces]:
+    """Tokenize texts without special tokens, so that no piece covers two words.
+
+    Tokenizers that merge several Chinese characters, or do not know them, would hide where an entity begins.
+    """
     if not texts:
         return []
-    found = context.tokenizer(
-        list(texts),
+    known: dict[str, list[int]] = {}
+    pieces = []
+    found = _tokenize(list(texts), context)
+    for text, bounds, ids, offsets in zip(texts, words, found["input_ids"], found["offset_mapping"], strict=True):
+        cut = Pieces([], [])
+        for token, piece in zip(ids, offsets, strict=True):
+            under = words_under(piece, bounds)
+            if len(under) < 2:
+                cut.ids.append(token)
+                cut.offsets.append(piece)
+                continue
+            for start, end in (bounds[word] for word in under):
+                part = (max(start, piece[0]), min(end, piece[1]))
+                for inner in _ids_of(text[slice(*part)], context, known):
+                    cut.ids.append(inner)
+                    cut.offsets.append(part)
+        pieces.append(cut)
+    return pieces
+
+
+def _ids_of(part: str, context: Context, known: dict[str, list[int]]) -> list[int]:
+    if part not in known:
+        known[part] = _tokenize([part], context)["input_ids"][0]
+    return known[part]
+
+
+def _tokenize(texts: list[str], context: Context) -> Any:
+    return context.tokenizer(
+        texts,
         add_special_tokens=False,
         return_offsets_mapping=True,
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,
     )
-    return [Pieces(ids, offsets) for ids, offsets in zip(found["input_ids"], found["offset_mapping"], strict=True)]
 
 
 def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

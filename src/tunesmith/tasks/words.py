@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Bounds = tuple[int, int]
@@ -84,22 +84,26 @@ class Reading:
     Attributes:
         text: the text.
         words: (W,) bounds of its words.
-        pieces: (W,) place of the token piece that a word begins with; None where it has none of its own.
-        hosts: (W,) the word whose answer a word takes: itself, the one whose piece covers it, or None.
+        pieces: (W,) place of the token piece that a word begins with; None where the tokenizer drops the word.
     """
 
     text: str
     words: tuple[Bounds, ...]
     pieces: tuple[int | None, ...]
-    hosts: tuple[int | None, ...]
 
-    def spread(self, answers: dict[int, str]) -> list[str]:
-        """Tags of all words from those of the words with pieces: inside a piece an entity goes on."""
+    def spread(self, answers: Mapping[int, str]) -> list[str]:
+        """Tags of all words from those of the words with pieces; one without takes part where an entity goes on.
+
+        Example:
+            >>> Reading("a\u200db", ((0, 1), (1, 2), (2, 3)), (0, None, 1)).spread({0: "B-X", 2: "I-X"})
+            ['B-X', 'I-X', 'I-X']
+        """
         tags = []
-        for word, host in enumerate(self.hosts):
-            tag = OUTSIDE if host is None else answers.get(host, OUTSIDE)
-            tags.append(tag if host == word or tag == OUTSIDE else f"I-{tag[2:]}")
-        return tags
+        following = OUTSIDE
+        for word in range(len(self.words) - 1, -1, -1):
+            following = answers.get(word, following if following.startswith("I-") else OUTSIDE)
+            tags.append(following)
+        return tags[::-1]
 
     def spans(self, tags: Sequence[str]) -> list[tuple[Span, tuple[int, int]]]:
         """Entities in characters, each with its words (first, behind the last)."""
@@ -113,25 +117,28 @@ def read_text(text: str, words: Sequence[Bounds], offsets: Sequence[Bounds]) -> 
     Args:
         text: the text.
         words: bounds of its words, in order, not overlapping.
-        offsets: bounds of each token piece, as a fast tokenizer gives them.
+        offsets: bounds of each token piece, of which none covers two words.
 
     Example:
         >>> read_text("Ann Lee", [(0, 3), (4, 7)], [(0, 2), (2, 3), (3, 7)]).pieces
         (0, 2)
     """
-    starts = [start for start, _ in words]
     pieces: list[int | None] = [None] * len(words)
-    hosts: list[int | None] = [None] * len(words)
-    for piece, (start, end) in enumerate(offsets):
-        while start < end and text[start].isspace():  # some tokenizers count the blank in front to the piece
-            start += 1
-        first = bisect_right(starts, start) - 1
-        if start == end or first < 0 or words[first][1] <= start:
-            continue
-        if pieces[first] is None and hosts[first] is None:
-            pieces[first], hosts[first] = piece, first
-        for word in range(first + 1, len(words)):
-            if words[word][0] >= end:
-                break
-            hosts[word] = hosts[first]
-    return Reading(text, tuple(words), tuple(pieces), tuple(hosts))
+    for piece, bounds in enumerate(offsets):
+        inside = words_under(bounds, words)
+        if inside and pieces[inside[0]] is None:
+            pieces[inside[0]] = piece
+    return Reading(text, tuple(words), tuple(pieces))
+
+
+def words_under(bounds: Bounds, words: Sequence[Bounds]) -> range:
+    """The words that share a character with a piece of the text; a blank in front of the first is no word.
+
+    Example:
+        >>> words_under((2, 9), [(0, 3), (4, 7), (9, 12)])
+        range(0, 2)
+    """
+    start, end = bounds
+    first = bisect_right(words, start, key=lambda word: word[1])
+    last = bisect_left(words, end, lo=first, key=lambda word: word[0])
+    return range(first, last) if start < end else range(0)
