@@ -134,7 +134,7 @@ def _type(annotation: Any) -> str:
         return f"{_type(arguments[0])} → {_type(arguments[1])}"
     if origin is typing.Annotated:
         bare, rule = arguments
-        return f"{_type(bare)} {_values(rule)}" if rule.metadata else _type(bare)
+        return f"{_type(bare)} {_values(rule)}".rstrip() if rule.metadata else _type(bare)
     return str(getattr(annotation, "__name__", annotation))
 
 

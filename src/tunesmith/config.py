@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -60,9 +60,9 @@ class DataSection(Section):
     """Development file; default: a stratified, seeded part of the training file."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the training rows held out when no development file is given."""
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(default_factory=dict)
     """Field → column of the file, where the guess is wrong: data.columns.text=Body."""
-    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
+    format: Literal["csv", "tsv", "jsonl", "parquet", "conll"] | None = None
     """Format of the files where their names do not tell; standard input is told by its first byte."""
     skip_bad: bool = False
     """Put bad rows into rejected.jsonl instead of stopping."""

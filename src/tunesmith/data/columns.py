@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ LABEL_CHARACTERS = 80
 SMALL_TABLE_ROWS = 20
 HEADER_CHARACTERS = 60
 SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…")
+SPANS_EXAMPLE = '{"text": "Ada met Bo", "entities": [{"start": 0, "end": 3, "label": "PER"}]}'
+TAGS_EXAMPLE = '{"tokens": ["Ada", "met", "Bo"], "tags": ["B-PER", "O", "O"]}'
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,19 @@ def resolve_columns(
             continue
         free = [name for name in names if name not in mapping.values()]
         candidates = _guess(column, columns, free, sample)
+        if not candidates and wants_spans(columns):
+            raise no_spans(column, names, source)
         if len(candidates) != 1:
             raise _not_found(column, candidates, names, source)
         mapping[column.name] = candidates[0]
         guessed.append(column.name)
     ordered = {column.name: mapping[column.name] for column in columns if column.name in mapping}
     return ColumnMap(ordered, tuple(guessed))
+
+
+def wants_spans(columns: Sequence[Column]) -> bool:
+    """Whether a task with these columns takes spans, and so tagged tokens."""
+    return any(column.holds == "spans" for column in columns)
 
 
 def is_needed(column: Column, options: ReadOptions) -> bool:
@@ -87,18 +96,42 @@ def is_needed(column: Column, options: ReadOptions) -> bool:
 
 def _by_user(names: Sequence[str], columns: Sequence[Column], options: ReadOptions, source: str) -> dict[str, str]:
     mapping = {}
-    fields = [column.name for column in columns]
+    check_fields(options.mapping, [column.name for column in columns])
     for field, wanted in options.mapping.items():
-        if field not in fields:
-            raise DataError(f"data.columns.{field} is no field of this task", fix=nearest(field, fields))
-        alike = [name for name in names if _plain(name) == _plain(wanted)]
-        if wanted not in names and len(alike) != 1:
-            message = f"{display(source)} has no column {wanted!r} (data.columns.{field})"
-            close = difflib.get_close_matches(wanted, names, n=1)
-            fix = f"did you mean {close[0]!r}?" if close else "name one of these columns"
-            raise DataError(f"{message}; columns: {listed(names)}", fix=fix)
-        mapping[field] = wanted if wanted in names else alike[0]
+        mapping[field] = find_named(wanted, field, names, source)
     return mapping
+
+
+def check_fields(given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a column named for a field that is none.
+
+    Raises:
+        DataError: it is none.
+    """
+    for field in given:
+        if field not in known:
+            raise DataError(f"data.columns.{field} is no field of this task", fix=nearest(field, known))
+
+
+def find_named(wanted: str, field: str, names: Sequence[str], source: str) -> str:
+    """The column that the user named, letter by letter or as the only one alike.
+
+    Raises:
+        DataError: there is none.
+    """
+    alike = [name for name in names if _plain(name) == _plain(wanted)]
+    if wanted in names or len(alike) == 1:
+        return wanted if wanted in names else alike[0]
+    message = f"{display(source)} has no column {wanted!r} (data.columns.{field})"
+    close = difflib.get_close_matches(wanted, names, n=1)
+    fix = f"did you mean {close[0]!r}?" if close else "name one of these columns"
+    raise DataError(f"{message}; columns: {listed(names)}", fix=fix)
+
+
+def find_alias(aliases: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first column that is called by one of the names."""
+    free = {_plain(name): name for name in reversed(names)}
+    return next((free[_plain(alias)] for alias in aliases if _plain(alias) in free), None)
 
 
 def _by_memory(names: Sequence[str], columns: Sequence[Column], options: ReadOptions, mapping: dict[str, str]) -> None:
@@ -118,8 +151,7 @@ def _by_name(names: Sequence[str], columns: Sequence[Column], mapping: dict[str,
         for column, wanted in zip(columns, aliases, strict=True):
             if column.name in mapping:
                 continue
-            free = {_plain(name): name for name in reversed(names) if name not in mapping.values()}
-            found = next((free[_plain(alias)] for alias in wanted if _plain(alias) in free), None)
+            found = find_alias(wanted, [name for name in names if name not in mapping.values()])
             if found is not None:
                 mapping[column.name] = found
 
@@ -130,14 +162,20 @@ def _guess(column: Column, columns: Sequence[Column], free: Sequence[str], sampl
     if len(same_role) > 1:
         return []
     held = {name: [row[name] for row in sample if not _is_missing(row.get(name))] for name in free}
-    return _guess_text(held) if column.role == "text" else _guess_label(held)
+    if column.holds == "spans":
+        return [name for name, values in held.items() if values and all(isinstance(v, (list, tuple)) for v in values)]
+    if column.role == "label":
+        return _guess_label(held)
+    return _guess_text(held, in_words_only=wants_spans(columns))
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and value != value)
+    if isinstance(value, str):
+        return not value
+    return value is None or (isinstance(value, float) and value != value)
 
 
-def _guess_text(held: Mapping[str, Sequence[Any]]) -> list[str]:
+def _guess_text(held: Mapping[str, Sequence[Any]], *, in_words_only: bool) -> list[str]:
     """The longest column of strings; words before codes, dates and addresses."""
     scores = {}
     for name, values in held.items():
@@ -145,6 +183,8 @@ def _guess_text(held: Mapping[str, Sequence[Any]]) -> list[str]:
         if not texts or len(texts) < len(values) * 0.9 or sum(map(_is_number, texts)) > len(texts) * 0.5:
             continue
         in_words = sum(map(_has_words, texts)) >= len(texts) * 0.5
+        if in_words_only and not in_words:
+            continue
         scores[name] = (in_words, sum(map(len, texts)) / len(texts))
     return [max(scores, key=lambda name: scores[name])] if scores else []
 
@@ -184,6 +224,13 @@ def _not_found(column: Column, candidates: Sequence[str], names: Sequence[str], 
         return DataError(message, fix=f"name the right one: --set {setting}")
     message = f"{display(source)} has no column that looks like the {column.name}; columns: {listed(names)}"
     return DataError(message, fix=f"name it: --set {option}NAME")
+
+
+def no_spans(column: Column, names: Sequence[str], source: str) -> DataError:
+    """The error of a source that a task which wants spans cannot use."""
+    what = "neither a text nor tokens" if column.role == "text" else "neither spans nor tags"
+    fix = f"give rows such as {SPANS_EXAMPLE} or {TAGS_EXAMPLE}, or name it: --set data.columns.{column.name}=NAME"
+    return DataError(f"{display(source)} has {what}; columns: {listed(names)}", fix=fix)
 
 
 def check_header(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tunesmith.data.rejects import BadRow, Remark
 
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "conll"]
 Record = dict[str, Any]
 """One row of a source as it stands there: column → value."""
 
@@ -21,7 +21,8 @@ class ReadOptions:
     """How a source is read.
 
     Attributes:
-        mapping: field → column, where the user says so; wins over every guess.
+        mapping: field → column, where the user says so; wins over every guess. `tokens` and `tags` may be named,
+            too, where a task wants spans: in .conll by their number from 1, or as first and last.
         remembered: field → column of the file that a model was trained on; used where such a column is there.
         format: format of the source; None: by its name, for standard input by its first byte.
         skip_bad: return bad rows instead of raising.
@@ -46,12 +47,14 @@ class RawChunk:
         lines: line of each record, from 1.
         faults: the rows that could not be parsed.
         remarks: what is doubtful about rows that could.
+        fields: field → value of each record, where they were made from it; None: they are its columns.
     """
 
     records: list[Record]
     lines: Sequence[int]
     faults: list[BadRow]
     remarks: Sequence[Remark] = ()
+    fields: list[Record] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,36 @@ class Table:
         columns: its columns in order, or None where only the rows tell.
         chunks: its rows; closing the iterator closes the file.
         has_header: the columns were read from a first line, which might be data by mistake.
+        token_lines: each token of a row has a line of its own, its first token the row's line.
+        made_from: the columns that the fields of its chunks were made from, as `ReadOptions.mapping` names them;
+            None: the fields are columns.
     """
 
     name: str
     columns: list[str] | None
     chunks: Iterator[RawChunk]
     has_header: bool = False
+    token_lines: bool = False
+    made_from: Mapping[str, str] | None = None
+
+
+def take_sample(chunks: Iterator[RawChunk]) -> list[RawChunk]:
+    """The first chunks, until there are enough rows to guess from."""
+    head: list[RawChunk] = []
+    for chunk in chunks:
+        head.append(chunk)
+        if sum(len(part.records) for part in head) >= GUESS_ROWS:
+            break
+    return head
+
+
+class Unfit(Exception):
+    """A cell that cannot be used: what is wrong and what to do."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.fix = fix
 
 
 ENCODING_FIX = (

@@ -18,10 +18,11 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, TypeAdapter
 
 from tunesmith.contracts import Column
-from tunesmith.data.columns import ColumnMap, check_header, resolve_columns
-from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table
+from tunesmith.data.columns import ColumnMap, check_header, resolve_columns, wants_spans
+from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, take_sample
 from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, display
 from tunesmith.data.sources import read_table
+from tunesmith.data.tagged_rows import prepare
 from tunesmith.data.validation import Validator
 from tunesmith.errors import DataError
 
@@ -36,7 +37,7 @@ class Rows:
         rows: accepted rows, instances of the task's row schema.
         source: the source as the user named it.
         columns: its columns; of JSON lines, those of the first 1,000 rows.
-        mapping: field → column.
+        mapping: field → column; where texts were made of tokens, those of `tokens` and `tags`.
         guessed_fields: fields guessed by what their column holds.
         read: rows read, blank lines aside.
         rejected: rows that cannot be used; empty unless `skip_bad`.
@@ -68,7 +69,8 @@ class Chunk:
 
     Attributes:
         rows: accepted rows.
-        records: the same rows as they stand in the source, with all their columns.
+        records: the same rows as they stand in the source, with all their columns; where texts were made of
+            tokens, with these beside them.
         lines: line (or row number) of each accepted row, from 1.
         rejected: rows that cannot be used, in order.
         remarks: what is doubtful about rows that were accepted, in order.
@@ -88,7 +90,7 @@ class RowStream:
     Attributes:
         source: the source as the user named it.
         columns: its columns; of JSON lines, those of the first 1,000 rows.
-        mapping: field → column.
+        mapping: field → column; where texts were made of tokens, those of `tokens` and `tags`.
         guessed_fields: fields guessed by what their column holds.
         chunks: the rows, in order; can be gone through once.
     """
@@ -130,30 +132,28 @@ def stream_rows(
     """
     options = options or ReadOptions()
     text_column = next((column.name for column in columns if column.role == "text"), "text")
-    table = read_table(source, options, options.mapping.get(text_column, text_column), stdin)
-    head = _take_sample(table.chunks)
+    spans = wants_spans(columns)
+    table = read_table(source, options, options.mapping.get(text_column, text_column), stdin, spans=spans)
+    wanted = columns
+    if spans:
+        table, wanted, options = prepare(table, columns, options)
+    head = take_sample(table.chunks)
     records = [record for chunk in head for record in chunk.records][:GUESS_ROWS]
     names = table.columns if table.columns is not None else list(dict.fromkeys(chain.from_iterable(records)))
-    found = _settle(table, names, records, columns, options) if records else _nothing_to_settle(table, head)
+    found = _settle(table, names, records, wanted, options) if records else _nothing_to_settle(table, head)
     adapter: TypeAdapter[list[BaseModel]] = TypeAdapter(list[row_schema])  # type: ignore[valid-type]
-    validator = Validator(table.name, adapter, columns, found.mapping, options)
+    made = table.made_from is not None
+    places = {column.name: column.name for column in columns} if made else found.mapping
+    validator = Validator(table.name, adapter, columns, places, options, made)
     chunks = _check_all(validator, chain(head, table.chunks))
     return RowStream(table.name, names, found.mapping, found.guessed_fields, chunks)
-
-
-def _take_sample(chunks: Iterator[RawChunk]) -> list[RawChunk]:
-    """The first chunks, until there are enough rows to guess from."""
-    head: list[RawChunk] = []
-    for chunk in chunks:
-        head.append(chunk)
-        if sum(len(part.records) for part in head) >= GUESS_ROWS:
-            break
-    return head
 
 
 def _settle(
     table: Table, names: list[str], records: list[Record], columns: Sequence[Column], options: ReadOptions
 ) -> ColumnMap:
+    if table.made_from is not None:
+        return ColumnMap(dict(table.made_from), ())
     if table.has_header:
         check_header(names, records, columns, options, table.name)
     return resolve_columns(names, records, columns, options, table.name)
@@ -178,12 +178,13 @@ def _check_all(validator: Validator, chunks: Iterator[RawChunk]) -> Iterator[Chu
 
 
 def _check(validator: Validator, chunk: RawChunk) -> Chunk:
-    rows, kept, bad = validator.check(chunk.records, chunk.lines)
+    rows, kept, bad, found = validator.check(chunk.records if chunk.fields is None else chunk.fields, chunk.lines)
+    remarks = sorted([*chunk.remarks, *found], key=lambda remark: remark.line)
     if not bad and not chunk.faults:
-        return Chunk(rows, chunk.records, chunk.lines, [], chunk.remarks)
+        return Chunk(rows, chunk.records, chunk.lines, [], remarks)
     rejected = sorted([*chunk.faults, *bad], key=lambda row: row.line)
     records, lines = [chunk.records[i] for i in kept], [chunk.lines[i] for i in kept]
-    return Chunk(rows, records, lines, rejected, chunk.remarks)
+    return Chunk(rows, records, lines, rejected, remarks)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tunesmith.data.conll_format import read_conll
 from tunesmith.data.csv_format import read_csv
 from tunesmith.data.json_format import read_jsonl
 from tunesmith.data.objects import read_object
@@ -16,7 +17,9 @@ from tunesmith.data.parquet_format import read_parquet
 from tunesmith.data.streams import OpenSource, open_source
 
 
-def read_table(source: Any, options: ReadOptions, text_column: str, stdin: BinaryIO | None = None) -> Table:
+def read_table(
+    source: Any, options: ReadOptions, text_column: str, stdin: BinaryIO | None = None, *, spans: bool = False
+) -> Table:
     """Start reading a source.
 
     Args:
@@ -24,6 +27,7 @@ def read_table(source: Any, options: ReadOptions, text_column: str, stdin: Binar
         options: how it is read.
         text_column: column that a plain text from memory is put into.
         stdin: bytes to read for "-"; default: the process's standard input.
+        spans: whether the task takes tagged tokens.
 
     Raises:
         DataError: it cannot be opened, or its header cannot be read.
@@ -31,7 +35,7 @@ def read_table(source: Any, options: ReadOptions, text_column: str, stdin: Binar
     if not isinstance(source, (str, Path)):
         return read_object(source, text_column)
     with ExitStack() as opening:
-        table = _parse(opening.enter_context(open_source(source, options, stdin)), options)
+        table = _parse(opening.enter_context(open_source(source, options, stdin, spans=spans)), options)
         # From here on the file belongs to the iterator of chunks.
         return replace(table, chunks=_until_closed(table.chunks, opening.pop_all()))
 
@@ -39,6 +43,8 @@ def read_table(source: Any, options: ReadOptions, text_column: str, stdin: Binar
 def _parse(opened: OpenSource, options: ReadOptions) -> Table:
     if opened.format == "parquet":
         return read_parquet(opened)
+    if opened.format == "conll":
+        return read_conll(opened, options)
     return read_jsonl(opened, options) if opened.format == "jsonl" else read_csv(opened, options)
 
 

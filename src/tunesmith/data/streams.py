@@ -28,8 +28,14 @@ SUFFIXES: dict[str, Format] = {
     ".json": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
 }
 READABLE = ".csv, .tsv, .jsonl, .json or .parquet, each also .gz"
+READABLE_SPANS = ".conll, .jsonl, .json or .parquet, each also .gz"
+SPANS_FIX = "train on it with --task token-classification, or write one JSON object a line with text and label"
 REMEDIES = {
     ".xlsx": "save the sheet as 'CSV UTF-8' and give that file",
     ".xls": "save the sheet as 'CSV UTF-8' and give that file",
@@ -42,8 +48,7 @@ REMEDIES = {
     ".bz2": "unpack it first: bunzip2 FILE",
     ".xz": "unpack it first: unxz FILE",
     ".zst": "unpack it first: unzstd FILE",
-    ".conll": "CoNLL holds tagged words; write one JSON object a line with text and label",
-    ".txt": "if it is a table, say so with --set data.format=csv (or tsv, jsonl)",
+    ".txt": "say what it holds with --set data.format=csv (or tsv, jsonl, conll)",
 }
 SIGNATURES = ((b"PK\x03\x04", ".zip"), (b"\xd0\xcf\x11\xe0", ".xls"), (b"BZh", ".bz2"), (b"\xfd7zXZ", ".xz"))
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -90,13 +95,16 @@ def _join(head: bytes, rest: BinaryIO) -> BinaryIO:
 
 
 @contextmanager
-def open_source(source: str | Path, options: ReadOptions, stdin: BinaryIO | None = None) -> Iterator[OpenSource]:
+def open_source(
+    source: str | Path, options: ReadOptions, stdin: BinaryIO | None = None, *, spans: bool = False
+) -> Iterator[OpenSource]:
     """Open a file or standard input and find out what it holds.
 
     Args:
         source: a path, or "-" for standard input.
         options: `format` wins over the name.
         stdin: bytes to read for "-"; default: the process's standard input.
+        spans: whether the task takes tagged tokens.
 
     Raises:
         DataError: it is missing, a folder, damaged, empty, not UTF-8 or of a kind that is not read.
@@ -104,11 +112,11 @@ def open_source(source: str | Path, options: ReadOptions, stdin: BinaryIO | None
     name = str(source)
     with reading(name):
         if name == "-":
-            yield _examine(name, stdin if stdin is not None else sys.stdin.buffer, options)
+            yield _examine(name, stdin if stdin is not None else sys.stdin.buffer, options, spans)
         else:
             _check_path(Path(source))
             with open(source, "rb", buffering=BLOCK_BYTES) as stream:
-                yield _examine(name, stream, options)
+                yield _examine(name, stream, options, spans)
 
 
 @contextmanager
@@ -154,7 +162,7 @@ def _suffix(name: str) -> tuple[str, bool]:
     return (Path(path.stem).suffix, True) if path.suffix == ".gz" else (path.suffix, False)
 
 
-def _examine(name: str, raw: BinaryIO, options: ReadOptions) -> OpenSource:
+def _examine(name: str, raw: BinaryIO, options: ReadOptions, spans: bool) -> OpenSource:
     head = raw.read(HEAD_BYTES)
     stream = _join(head, raw)
     suffix, packed = _suffix(name)
@@ -170,7 +178,10 @@ def _examine(name: str, raw: BinaryIO, options: ReadOptions) -> OpenSource:
         head = head[3:]
     if not head.strip() and len(head) < HEAD_BYTES:
         raise DataError(f"{display(name)} is empty", fix="give a file with a header and rows")
-    kind = options.format or _format(name, suffix, head)
+    kind = options.format or _format(name, suffix, head, spans)
+    if kind == "conll" and not spans:
+        message = f"{display(name)} is a CoNLL file of tagged tokens, wanted {READABLE}"
+        raise DataError(message, fix=SPANS_FIX)
     return OpenSource(name, kind, head, stream, may_be_array=suffix == ".json")
 
 
@@ -188,15 +199,16 @@ def _check_head(name: str, suffix: str, head: bytes, options: ReadOptions) -> No
         raise DataError(f"{display(name)} is a Parquet file by its content", fix=fix)
 
 
-def _format(name: str, suffix: str, head: bytes) -> Format:
+def _format(name: str, suffix: str, head: bytes, spans: bool) -> Format:
     if head[:4] == b"PAR1":
         return "parquet"
     if name == "-":
-        return "jsonl" if head.lstrip()[:1] == b"{" else "csv"
+        return "jsonl" if head.lstrip()[:1] == b"{" else "conll" if spans else "csv"
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    fix = REMEDIES.get(suffix, "say what it holds with --set data.format=csv (or tsv, jsonl, parquet)")
-    raise DataError(f"{display(name)} is a {suffix or 'nameless'} file, wanted {READABLE}", fix=fix)
+    fix = REMEDIES.get(suffix, "say what it holds with --set data.format=csv (or tsv, jsonl, parquet, conll)")
+    wanted = READABLE_SPANS if spans else READABLE
+    raise DataError(f"{display(name)} is a {suffix or 'nameless'} file, wanted {wanted}", fix=fix)
 
 
 def line_blocks(stream: BinaryIO, max_row_bytes: int) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
@@ -11,22 +11,14 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tunesmith.contracts import Column
-from tunesmith.data.columns import is_needed
-from tunesmith.data.options import ENCODING_FIX, ReadOptions, Record
-from tunesmith.data.rejects import BadRow, shorten
+from tunesmith.data.columns import is_needed, wants_spans
+from tunesmith.data.options import ENCODING_FIX, ReadOptions, Record, Unfit
+from tunesmith.data.rejects import BadRow, Remark, shorten
+from tunesmith.data.spans import Oddity, check_spans, check_words, read_spans
 
 MISSING_FIX = "fill it in, or remove the row"
 _PLAIN_TEXTS = frozenset({str})
 _PLAIN_LABELS = frozenset({str, int, float})
-
-
-class _Unfit(Exception):
-    """A cell that cannot be used: what is wrong and what to do."""
-
-    def __init__(self, problem: str, fix: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -39,6 +31,7 @@ class Validator:
         columns: the task's columns.
         mapping: field → column.
         options: whether labels are required.
+        made: the fields were made of tokens, so that the bounds of words are right.
     """
 
     source: str
@@ -46,10 +39,11 @@ class Validator:
     columns: Sequence[Column]
     mapping: Mapping[str, str]
     options: ReadOptions
+    made: bool = False
 
     def check(
         self, records: Sequence[Record], lines: Sequence[int]
-    ) -> tuple[list[BaseModel], Sequence[int], list[BadRow]]:
+    ) -> tuple[list[BaseModel], Sequence[int], list[BadRow], list[Remark]]:
         """Validate a chunk.
 
         Args:
@@ -57,22 +51,25 @@ class Validator:
             lines: line of each.
 
         Returns:
-            The accepted rows, the index of the record each was made from, and the bad rows.
+            The accepted rows, the index of the record each was made from, the bad rows, and what is doubtful
+            about rows that are not bad.
         """
         bad: dict[int, BadRow] = {}
         found = [column for column in self.columns if column.name in self.mapping]
         cells = {column.name: self._clean(column, records, lines, bad) for column in found}
+        odd = self._check_spans(cells, records, lines, bad) if wants_spans(self.columns) else {}
         kept: Sequence[int] = [i for i in range(len(records)) if i not in bad] if bad else range(len(records))
         inputs = _inputs(cells, kept, len(records))
         try:
-            return self.adapter.validate_python(inputs), kept, list(bad.values())
+            return self.adapter.validate_python(inputs), kept, list(bad.values()), self._remark(odd, lines)
         except ValidationError as error:
             refused = self._explain(error)
         for position, fault in refused.items():
             bad[kept[position]] = self._bad_row(fault, records[kept[position]], lines[kept[position]])
         left = [position for position in range(len(kept)) if position not in refused]
         rows = self.adapter.validate_python([inputs[position] for position in left])
-        return rows, [kept[position] for position in left], list(bad.values())
+        doubtful = {index: found for index, found in odd.items() if index not in bad}
+        return rows, [kept[position] for position in left], list(bad.values()), self._remark(doubtful, lines)
 
     def _clean(
         self, column: Column, records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
@@ -81,19 +78,45 @@ class Validator:
         name = self.mapping[column.name]
         cells = [record.get(name) for record in records]
         needed = is_needed(column, self.options)
-        if _are_plain(cells, column.role, needed):
+        is_made = self.made and column.role == "text" and not column.required
+        if is_made or (column.holds == "plain" and _are_plain(cells, column.role, needed)):
             return cells
-        clean = _text if column.role == "text" else _label
+        clean = _spans if column.holds == "spans" else _text if column.role == "text" else _label
         for index, cell in enumerate(cells):
             try:
                 cells[index] = clean(cell)
                 if needed and cells[index] is None:
                     raise _missing(column, cell)
-            except _Unfit as fault:
-                problem = self._place(column.name) + fault.problem
-                row = BadRow(self.source, lines[index], column.name, shorten(cell), problem, fault.fix)
-                bad.setdefault(index, row)
+            except Unfit as fault:
+                bad.setdefault(index, self._unfit(fault, column.name, cell, lines[index]))
         return cells
+
+    def _unfit(self, fault: Unfit, field: str, cell: Any, line: int) -> BadRow:
+        return BadRow(self.source, line, field, shorten(cell), self._place(field) + fault.problem, fault.fix)
+
+    def _check_spans(
+        self, cells: Mapping[str, list[Any]], records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
+    ) -> dict[int, list[Oddity]]:
+        """Hold spans and the bounds of words against their texts; index → what is doubtful there."""
+        checks: list[tuple[str, Callable[[str, Any], list[Oddity]]]]
+        checks = [(column.name, check_spans) for column in self.columns if column.holds == "spans"]
+        if not self.made:
+            optional = [column for column in self.columns if column.role == "text" and not column.required]
+            checks += [(column.name, check_words) for column in optional]
+        checks = [(field, check) for field, check in checks if field in cells]
+        odd: dict[int, list[Oddity]] = {}
+        for index, text in enumerate(cells.get(next(c.name for c in self.columns if c.role == "text"), [])):
+            for field, check in checks if isinstance(text, str) and index not in bad else []:
+                try:
+                    if (value := cells[field][index]) and (found := check(text, value)):
+                        odd.setdefault(index, []).extend(found)
+                except Unfit as fault:
+                    cell = records[index].get(self.mapping[field])
+                    bad.setdefault(index, self._unfit(fault, field, cell, lines[index]))
+        return odd
+
+    def _remark(self, odd: Mapping[int, Sequence[Oddity]], lines: Sequence[int]) -> list[Remark]:
+        return [Remark(self.source, lines[index], *oddity) for index, found in odd.items() for oddity in found]
 
     def _explain(self, error: ValidationError) -> dict[int, tuple[str | None, str]]:
         """Position → field and problem, of every row that the schema refused."""
@@ -156,18 +179,27 @@ def _text_problem(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _missing(column: Column, cell: Any) -> _Unfit:
+def _missing(column: Column, cell: Any) -> Unfit:
+    if column.holds == "spans":
+        return Unfit("the spans are missing", "fill them in, [] where the text has none")
     what = "the text" if column.role == "text" else "the label"
     if isinstance(cell, str):
-        return _Unfit(f"{what} holds nothing but white space" if cell else f"{what} is empty", MISSING_FIX)
-    return _Unfit(f"{what} is missing", MISSING_FIX)
+        return Unfit(f"{what} holds nothing but white space" if cell else f"{what} is empty", MISSING_FIX)
+    return Unfit(f"{what} is missing", MISSING_FIX)
 
 
 def _text(cell: Any) -> Any:
     value = _plain(cell)
     if isinstance(value, (bool, int, float)):
-        raise _Unfit("is a number, wanted a text", "write it as a text, or name another column as the text")
+        raise Unfit("is a number, wanted a text", "write it as a text, or name another column as the text")
     return value
+
+
+def _spans(cell: Any) -> Any:
+    spans = read_spans(cell)
+    for span in spans or []:
+        _checked(span["label"])
+    return spans
 
 
 def _label(cell: Any) -> Any:
@@ -182,7 +214,7 @@ def _word(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise _Unfit("is no finite number", "write a finite number")
+        raise Unfit("is no finite number", "write a finite number")
     return value
 
 
@@ -190,7 +222,7 @@ def _plain(value: Any) -> Any:
     """Plain Python value; None for a missing one.
 
     Raises:
-        _Unfit: a text, also inside a list, that no file can hold.
+        Unfit: a text, also inside a list, that no file can hold.
     """
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         value = value.tolist()
@@ -201,7 +233,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return _checked(str(value)) if value.strip() else None
     if isinstance(value, bytes):
-        raise _Unfit("is no text in UTF-8", ENCODING_FIX)
+        raise Unfit("is no text in UTF-8", ENCODING_FIX)
     if isinstance(value, (list, tuple)):
         return [_checked(inner) if isinstance(inner, str) else _plain(inner) for inner in value]
     return None if type(value).__name__ in ("NAType", "NaTType") else value
@@ -210,5 +242,5 @@ def _plain(value: Any) -> Any:
 def _checked(text: str) -> str:
     problem = _text_problem(text)
     if problem is not None:
-        raise _Unfit(*problem)
+        raise Unfit(*problem)
     return text

@@ -55,7 +55,7 @@ class FrequentTag:
     def _answer(self, row: Any, usual: dict[str, str]) -> Any:
         words = self.words_of(row)
         tags = [usual.get(row.text[start:end], OUTSIDE) for start, end in words]
-        found = [(words[first][0], words[behind - 1][1], name) for first, behind, name in spans_of(words, tags)]
+        found = [(words[first][0], words[behind - 1][1], name) for first, behind, name in spans_of(tags)]
         return self.answer(row, found)
 
 

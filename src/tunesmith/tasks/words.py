@@ -55,14 +55,14 @@ def tags_of(words: Sequence[Bounds], spans: Sequence[Span]) -> list[str]:
     return tags
 
 
-def spans_of(words: Sequence[Bounds], tags: Sequence[str]) -> list[tuple[int, int, str]]:
+def spans_of(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     """Entities of BIO tags as (first word, word behind the last, type).
 
     An entity begins at a B, and at an I behind O or another type: the rule of `conlleval` (Tjong Kim Sang and De
     Meulder 2003) and of seqeval's default mode.
 
     Example:
-        >>> spans_of([(0, 3), (4, 8), (9, 14)], ["B-PER", "I-PER", "I-LOC"])
+        >>> spans_of(["B-PER", "I-PER", "I-LOC"])
         [(0, 2, 'PER'), (2, 3, 'LOC')]
     """
     found: list[tuple[int, int, str]] = []
@@ -107,7 +107,7 @@ class Reading:
 
     def spans(self, tags: Sequence[str]) -> list[tuple[Span, tuple[int, int]]]:
         """Entities in characters, each with its words (first, behind the last)."""
-        found = spans_of(self.words, tags)
+        found = spans_of(tags)
         return [((self.words[a][0], self.words[b - 1][1], name), (a, b)) for a, b, name in found]
 
 
