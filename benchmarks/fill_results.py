@@ -68,9 +68,47 @@ def classification() -> dict[str, str]:
     return figures
 
 
+def named_entities() -> dict[str, str]:
+    """Whole-command seconds and test scores, from conll_ner.json; medians where there are several rounds."""
+    found = read_result("conll_ner")
+    if not found:
+        return {}
+    rounds = found["rounds"]
+    figures = {"conll_ner ratio": f"{found['summary']['times_as_fast']:.2f}×"}
+    for way in ("peer", "tunesmith"):
+        figures[f"conll_ner {way} seconds"] = f"{statistics.median(runs[way]['command_s'] for runs in rounds):.0f}"
+        figures[f"conll_ner {way}"] = f"{rounds[-1][way]['test_entity_f1']:.4f}"
+    ours = rounds[-1]["tunesmith"]
+    figures["conll_ner tunesmith interval"] = interval(ours["scores"]["entity_f1"])
+    for baseline, scores in ours["baselines"].items():
+        figures[f"conll_ner {baseline}"] = interval(scores["entity_f1"])
+    for label in ("LOC", "MISC", "ORG", "PER"):
+        figures[f"conll_ner {label}"] = f"{ours['per_class'][label]['f1']:.3f}"
+    return figures
+
+
+def methods() -> dict[str, str]:
+    """Score, seconds, trained parameters and bytes of each method, from methods.json."""
+    figures: dict[str, str] = {}
+    for key, run in (read_result("methods") or {"runs": {}})["runs"].items():
+        figures[f"methods {key}"] = interval(run)
+        figures[f"methods {key} seconds"] = f"{run['command_s']:.0f}"
+        figures[f"methods {key} parameters"] = f"{run['trainable_parameters']:,}"
+        figures[f"methods {key} bytes"] = f"{run['weights_bytes'] / 1e6:.1f} MB"
+    return figures
+
+
+def check() -> dict[str, str]:
+    """Seconds and memory of `tunesmith check` on a million rows, from bench_check.json."""
+    found = read_result("bench_check")
+    if not found:
+        return {}
+    return {"check seconds": f"{found['seconds']:.0f}", "check memory": f"{found['peak_rss_bytes'] / 1e9:.2f} GB"}
+
+
 def main() -> None:
     """Fill all pages."""
-    figures = {**training_speed(), **sst2(), **classification()}
+    figures = {**training_speed(), **sst2(), **classification(), **named_entities(), **methods(), **check()}
     for page, missing in PAGES.items():
         path = ROOT / page
         text = path.read_text(encoding="utf-8")

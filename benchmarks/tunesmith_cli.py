@@ -43,3 +43,8 @@ def evaluate(folder: Path, data: Path) -> dict[str, Any]:
 def metrics(folder: Path) -> dict[str, Any]:
     """Return the metrics.json of a finished run's folder."""
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    """Return the tunesmith.json of a finished run's folder."""
+    return json.loads((folder / "tunesmith.json").read_text(encoding="utf-8"))
