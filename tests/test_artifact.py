@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import api, artifact, durable, fitting, model_card
 from tunesmith.config import RunConfig, read_config_file, resolve_config
-from tunesmith.contracts import Labels
+from tunesmith.contracts import Labels, Tags
 from tunesmith.errors import ModelError, TrainingError
+from tunesmith.methods import METHODS
+from tunesmith.methods.lora import Lora
 
 ROWS = make_rows(20)
 TEXTS = [row["text"] for row in ROWS[16:]]
@@ -58,8 +61,8 @@ def test_files_are_of_harmless_kinds_and_in_the_manifest(folder: Path) -> None:
     facts = json.loads((folder / "tunesmith.json").read_text())
     names = {path.name for path in folder.iterdir()}
     assert {Path(name).suffix for name in names - {".lock"}} <= SUFFIXES
-    assert names - set(facts["files"]) == {"tunesmith.json", "README.md", "metrics.jsonl", ".lock"}
-    assert {"labels.json", "metrics.json", "config.yaml", "tokenizer.json"} <= set(facts["files"])
+    assert names - set(facts["files"]) == {"tunesmith.json", "README.md", ".lock"}
+    assert {"labels.json", "metrics.json", "metrics.jsonl", "config.yaml", "tokenizer.json"} <= set(facts["files"])
     assert not list(folder.glob("tmp-*"))
     assert not (folder / "checkpoints").exists()
 
@@ -250,3 +253,29 @@ def test_the_run_is_repeated_by_its_own_config(stored: dict[str, Path], tmp_path
     assert first == second
     weights = [(folder / "model.safetensors").read_bytes() for folder in (stored["full"], tmp_path)]
     assert weights[0] == weights[1]
+
+
+def test_a_change_that_a_whole_model_cannot_hold_is_merged_into_it(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method whose change stands beside the weights, but which stores a whole Hugging Face folder."""
+
+    class Merged(Lora):
+        name = "merged"
+        tags = Tags(stores="whole")
+
+    monkeypatch.setitem(METHODS, "merged", Merged)
+    list(
+        fitting.run(
+            make_config(tiny_bert, tmp_path, "method.name=merged", "train.learning_rate=0.1"), ROWS[:16], ROWS[16:]
+        )
+    )
+    metrics = artifact.read_artifact(tmp_path).metrics
+    again = api.evaluate(tmp_path, ROWS[16:], resamples=100)
+    assert again["scores"]["accuracy"]["value"] == metrics["scores"]["accuracy"]["value"]
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as weights:
+        names = list(weights.keys())
+        changed = weights.get_tensor("bert.encoder.layer.0.attention.self.query.weight")
+    assert not [name for name in names if "lora" in name]
+    with safe_open(tiny_bert / "model.safetensors", framework="pt") as weights:
+        assert not torch.equal(changed, weights.get_tensor("encoder.layer.0.attention.self.query.weight"))

@@ -26,14 +26,13 @@ from tunesmith.checkpoint import (
     Identity,
     TrainingState,
     check_identity,
-    flatten_optimizer,
     newest,
-    restore_optimizer,
     save,
     trim_metrics,
 )
 from tunesmith.config import RunConfig
 from tunesmith.errors import CheckpointError, TrainingError
+from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
 
 CONFIG = {
     "train": {"learning_rate": 3e-4, "epochs": 5.0, "max_steps": None, "keep_checkpoints": 2},

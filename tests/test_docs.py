@@ -27,6 +27,7 @@ from tunesmith import base_models, cli
 from tunesmith.config import apply_settings, parse_setting, resolve_config
 from tunesmith.errors import ConfigError
 from tunesmith.methods import METHODS, make_method
+from tunesmith.task_guess import settle_task
 from tunesmith.tasks import TASKS, make_task
 
 ROOT = Path(__file__).parent.parent
@@ -220,7 +221,7 @@ def parse_command(arguments: list[str]) -> None:
         assert all(setting.startswith("data.") for setting in settings), "only how a file is read can be set here"
     changes = {section: {"name": context.params.get(section)} for section in ("task", "method")}
     given = {key: value for key, value in changes.items() if value["name"]}
-    config = resolve_config(given, settings=settings)
+    config = settle_task(resolve_config(given, settings=settings))
     make_task(config.task.name, config.task.options)
     make_method(config.method.name, config.method.options)
 

@@ -16,8 +16,9 @@ import pytest
 from safetensors import SafetensorError
 
 from tunesmith import durable
-from tunesmith.durable import DamagedFolder, clean_temporary, lock_folder, verify_folder, write_file_atomic
+from tunesmith.durable import DamagedFolder, clean_temporary, verify_folder, write_file_atomic
 from tunesmith.errors import TrainingError, UserError
+from tunesmith.folder_lock import lock_folder
 
 FILES: dict[str, durable.Content] = {
     "a.bin": bytes(range(256)) * 5,
@@ -258,7 +259,7 @@ def test_discard_never_shows_a_half(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 HOLD = """
-import sys; from pathlib import Path; from tunesmith.durable import lock_folder
+import sys; from pathlib import Path; from tunesmith.folder_lock import lock_folder
 with lock_folder(Path(sys.argv[1])):
     print("held", flush=True); sys.stdin.read()
 """

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from tests.tiny import make_rows
-from tunesmith import engine, fitting, inference, preparation
+from tunesmith import engine, fitting, inference, labelled_rows, preparation
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Batch, Encoded, Outputs, StepReport, Task
 from tunesmith.errors import TrainingError
@@ -31,6 +31,7 @@ NO_DROPOUT = "model.dropout=0"
 def make_config(trunk: Path, *settings: str) -> RunConfig:
     base = {
         "model": {"name": str(trunk)},
+        "task": {"name": "text-classification"},
         "train": {"precision": "fp32", "device": "cpu", "batch_size": 8, "epochs": 2, "learning_rate": 1e-3},
         "evaluate": {"baselines": False, "resamples": 100},
     }
@@ -40,7 +41,7 @@ def make_config(trunk: Path, *settings: str) -> RunConfig:
 def make_setup(trunk: Path, *settings: str, rows: Sequence[Any] = ROWS[:16]) -> Setup:
     config = make_config(trunk, *settings)
     task, method = preparation.make_parts(config)
-    splits = preparation.read_splits(config, task, list(rows), ROWS[16:])
+    splits = labelled_rows.read_splits(config, task, list(rows), ROWS[16:])
     return preparation.prepare(config, splits, task, method)
 
 

@@ -52,7 +52,7 @@ def make_folder(place: Path) -> None:
     }
     list(fitting.run(resolve_config(base), sample.rows, sample.rows))
     shutil.rmtree(FOLDER, ignore_errors=True)
-    shutil.copytree(place / FOLDER.name, FOLDER, ignore=shutil.ignore_patterns(".lock", "metrics.jsonl"))
+    shutil.copytree(place / FOLDER.name, FOLDER, ignore=shutil.ignore_patterns(".lock"))
     answers = api.load(FOLDER).predict([without_label(row) for row in sample.rows])
     lines = [
         json.dumps({"row": without_label(row), "prediction": answer.model_dump()}, ensure_ascii=False)

@@ -90,7 +90,7 @@ def test_targets_by_name(tmp_path: Path) -> None:
 
 def test_unknown_target_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     model = load(make_tiny_trunk(tmp_path, "bert"))
-    with pytest.raises(MethodError, match="method.targets names 'q_proj'") as caught:
+    with pytest.raises(MethodError, match=r"method\.targets names 'q_proj'") as caught:
         make_method("lora", {"targets": ["q_proj"]}).apply(model)
     assert "query" in str(caught.value.fix)
 

@@ -101,6 +101,30 @@ def test_per_class_table_is_scikit_learns_report(seed: int, kind: str) -> None:
         assert row == pytest.approx(wanted, abs=ROUNDING), name
 
 
+@pytest.mark.parametrize("kind", ["single", "multi"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_right_answers_that_were_never_learnt_are_classes_never_found(seed: int, kind: str) -> None:
+    """Every score is scikit-learn's over all classes, those that no prediction can hold included."""
+    names, predicted, gold = random_single(seed) if kind == "single" else random_multi(seed)
+    gold = [*gold, *(["new"] * 5 if kind == "single" else [{"new", names[-1]}] * 5)]
+    predicted = [*predicted, *([names[-1]] * 5 if kind == "single" else [{names[-1]}] * 5)]
+    scores = metrics.classification_scores(total(predicted, gold), names, kind)
+    everything = [*names, "new"]
+    if kind == "single":
+        g, p, options = gold, predicted, {"labels": everything, "zero_division": 0}
+        assert scores["matthews"] == pytest.approx(reference.matthews_corrcoef(g, p))
+    else:
+        g, p, options = as_matrix(gold, everything), as_matrix(predicted, everything), {"zero_division": 0}
+        assert scores["hamming_loss"] == pytest.approx(reference.hamming_loss(g, p))
+    for average in ("macro", "micro", "weighted"):
+        assert scores[f"{average}_f1"] == pytest.approx(reference.f1_score(g, p, average=average, **options))
+    assert scores["macro_recall"] == pytest.approx(reference.recall_score(g, p, average="macro", **options))
+    table = metrics.per_class_scores(total(predicted, gold), names, kind)
+    assert table["new"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 5.0}
+    assert list(table)[: len(everything)] == everything
+    assert table["weighted avg"]["f1"] == pytest.approx(scores["weighted_f1"])
+
+
 @pytest.mark.parametrize("names", [["no", "yes"], ["a rather long name", "b", "c"]])
 def test_report_is_laid_out_as_scikit_learns(names: list[str]) -> None:
     rng = random.Random(1)

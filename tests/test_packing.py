@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith import packing
 from tunesmith.contracts import Encoded
 from tunesmith.packing import (
     Sizes,
@@ -88,7 +89,19 @@ def test_a_run_can_be_taken_up_at_any_step(
 def test_fractions_of_epochs_and_the_most_steps(epochs: float, most: int | None, steps: int) -> None:
     schedule = schedule_run([4] * 10, Sizes(batch_size=4), seed=0, epochs=epochs, max_steps=most)
     assert schedule.total_steps == steps
-    assert len(schedule.steps_in_epochs) == math.ceil(epochs)
+    assert schedule.steps_in_epochs == (3,) * min(math.ceil(epochs), math.ceil((most or 99) / 3))
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1.1, 11), (1.2, 12), (2.3, 23), (0.7, 7), (1.11, 12)])
+def test_a_tenth_of_ten_steps_is_one_step(epochs: float, steps: int) -> None:
+    assert schedule_run([4] * 160, Sizes(batch_size=16), seed=0, epochs=epochs).total_steps == steps
+
+
+def test_epochs_that_are_never_begun_are_not_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = []
+    monkeypatch.setattr(packing, "plan_epoch", lambda *given: planned.append(given) or [[0]] * 10)
+    assert schedule_run([4] * 160, Sizes(16, 64), seed=0, epochs=1000, max_steps=25).total_steps == 25
+    assert len(planned) == 3
 
 
 def test_epochs_done_grow_evenly() -> None:

@@ -22,6 +22,7 @@ from tunesmith.config import RunConfig, apply_settings, resolve_config
 from tunesmith.contracts import StepReport
 from tunesmith.errors import CheckpointError, ConfigError, Interrupted, TrainingError, UserError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
+from tunesmith.folder_lock import lock_folder
 from tunesmith.tasks import text_classification
 
 SHORT = {"train": {"max_steps": 6, "keep_checkpoints": 2, "patience": None}, "evaluate": {"steps": 2}}
@@ -69,8 +70,8 @@ def run(config: RunConfig) -> list[fitting.Event]:
 
 
 def watch(config: RunConfig, act: Callable[[fitting.Event], None]) -> None:
-    """Run, and do something at each event."""
-    for event in fitting.run(config):
+    """Run in one go, as the command line does, and do something at each event."""
+    for event in fitting.run(config, in_one_go=True):
         act(event)
 
 
@@ -337,7 +338,7 @@ def test_damaged_state_is_never_used_and_told(
 
 def test_no_whole_state_left(case: Case, tmp_path: Path) -> None:
     out = case.copy(case.half, tmp_path / "out")
-    for path in (out / "checkpoints").iterdir():
+    for path in (out / "checkpoints").glob("step-*"):
         flip_bit(path / "optimizer.safetensors")
     events = run(case.config(out))
     assert sum("no older state is whole: starting from step 0" in text for text in notices(events)) == 2
@@ -403,7 +404,7 @@ def test_second_signal_leaves_at_once(case: Case, tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         watch(case.config(tmp_path / "out"), act)
     monkeypatch.setattr(durable, "sync", real)
-    assert [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()] == ["step-00000001"]
+    assert [path.name for path in (tmp_path / "out" / "checkpoints").glob("*-*")] == ["step-00000001"]
     run(case.config(tmp_path / "out"))
     assert runs.digest(tmp_path / "out") == case.wanted
 
@@ -470,7 +471,7 @@ def test_killed_between_the_model_and_the_removal_of_states(
 
 def test_another_process_at_work_is_named(case: Case) -> None:
     before = snapshot(case.half)
-    with durable.lock_folder(case.half), pytest.raises(UserError, match=r"another process \(pid \d+\) is writing"):
+    with lock_folder(case.half), pytest.raises(UserError, match=r"another process \(pid \d+\) is writing"):
         run(case.config(case.half))
     assert snapshot(case.half) == before
 

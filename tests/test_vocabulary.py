@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.tiny import TEXTS, make_rows, make_tiny_trunk
-from tunesmith import engine, preparation, vocabulary
+from tunesmith import engine, labelled_rows, preparation, vocabulary
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Encoded
 from tunesmith.optimization import build_optimizer
@@ -28,11 +28,12 @@ def trunk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def make_setup(trunk: Path, *settings: str) -> Setup:
     base = {
         "model": {"name": str(trunk), "dropout": 0.0},
+        "task": {"name": "text-classification"},
         "train": {"precision": "fp32", "device": "cpu", "batch_size": 8, "epochs": 7, "max_steps": STEPS},
     }
     config = resolve_config(base, settings=["train.learning_rate=1e-3", *settings])
     task, method = preparation.make_parts(config)
-    splits = preparation.read_splits(config, task, ROWS[:16], ROWS[16:])
+    splits = labelled_rows.read_splits(config, task, ROWS[:16], ROWS[16:])
     return preparation.prepare(config, splits, task, method)
 
 
@@ -149,11 +150,11 @@ def test_a_head_that_reads_the_whole_table_forbids_it(tmp_path: Path) -> None:
 def test_texts_that_the_tokenizer_cannot_read_are_announced(tmp_path: Path) -> None:
     """Chinese on an English vocabulary trains without an error and learns nothing (trap 16)."""
     trunk = make_tiny_trunk(tmp_path, "bert", [text for text in TEXTS if text.isascii()])
-    config = resolve_config({"model": {"name": str(trunk)}})
+    config = resolve_config({"model": {"name": str(trunk)}, "task": {"name": "text-classification"}})
     task, method = preparation.make_parts(config)
 
     def notices(rows: list[dict[str, str]]) -> list[str]:
-        splits = preparation.read_splits(config, task, rows, rows)
+        splits = labelled_rows.read_splits(config, task, rows, rows)
         return preparation.prepare(config, splits, task, method).notices
 
     chinese = [{"text": "利润上升了", "label": "a"}, {"text": "市场下跌", "label": "b"}]
@@ -168,7 +169,7 @@ def test_texts_that_the_tokenizer_cannot_read_are_announced(tmp_path: Path) -> N
 def test_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
     setup = make_setup(make_tiny_trunk(tmp_path, "bert"), "model.max_tokens=8")
     cut = [notice for notice in setup.notices if "longer than 8 tokens" in notice]
-    assert len(cut) == 1
-    assert "16 of 16" in cut[0]
+    assert ["16 of 16 training" in cut[0], "8 of 8 development" in cut[1]] == [True, True]
+    assert setup.ledgers["train"].cut_rows == 16
     assert all(item.length_tokens == 8 for item in setup.train_items)
     assert all(item.cut_tokens > 0 for item in setup.train_items)

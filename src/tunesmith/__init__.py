@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.api import Result, evaluate, fit, load, predict
+    from tunesmith.api import Result, check, evaluate, fit, load, predict
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
@@ -24,6 +24,7 @@ __all__ = [
     "RunConfig",
     "TextClassifier",
     "TunesmithError",
+    "check",
     "evaluate",
     "fit",
     "load",

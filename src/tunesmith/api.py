@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ from typing import Any
 
 import torch
 
-from tunesmith import artifact, data, engine, fitting, inference, judging, preparation, trackers
+from tunesmith import artifact, checking, data, engine, fitting, inference, judging, labelled_rows, trackers
 from tunesmith.artifact import Artifact
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Labels, Task
+from tunesmith.data.rejects import shorten
 from tunesmith.errors import DataError, UserError
 from tunesmith.evaluation.scoring import score_predictions, to_json
 from tunesmith.events import Finished
@@ -55,7 +57,7 @@ def fit(
     Args:
         train: a path, a pandas DataFrame, a `datasets` object, or a list of dicts; default: data.train.
         dev: likewise; default: data.dev, or a part of train.
-        out: the folder; default: runs/<task>-<time>.
+        out: the folder; default: runs/<task>-<hash of the run>, so that the same call goes on.
         config: nested settings, such as {"train": {"epochs": 3}}.
         settings: "section.key=value" strings laid over `config`.
 
@@ -71,24 +73,28 @@ def fit(
         layers.append({"output": {"folder": str(out)}})
     resolved = resolve_config(*layers, settings=settings)
     sources = [None if isinstance(source, (str, Path)) else source for source in (train, dev)]
-    for event in fit_events(resolved, *sources):
+    for event in fit_events(resolved, *sources, in_one_go=True):
         if isinstance(event, Finished):
             return Result(event.folder, event.metrics, event.seconds)
     raise RuntimeError("a run ended without its last event")
 
 
-def fit_events(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[fitting.Event]:
+def fit_events(
+    config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: bool = False
+) -> Iterator[fitting.Event]:
     """Fine-tune as `fit` does, yielding what happens; the trackers of `output.trackers` are written to.
 
     Args:
         config: everything the run depends on.
         train: a source in place of data.train.
         dev: a source in place of data.dev.
+        in_one_go: you go through all events at once, so that Ctrl-C between two of them also saves and stops;
+            otherwise it does so while something is computed.
 
     Raises:
         TunesmithError: see `tunesmith.errors`.
     """
-    return trackers.track(fitting.run(config, train, dev), config)
+    return trackers.track(fitting.run(config, train, dev, in_one_go=in_one_go), config)
 
 
 class Predictor:
@@ -112,6 +118,8 @@ class Predictor:
         Raises:
             DataError: a row cannot be used.
         """
+        if isinstance(source, str) and source != "-" and not os.path.exists(source):
+            raise DataError(f"there is no file {shorten(source)}", fix='put texts in brackets: predict(["a text"])')
         read = self.read(source, data.ReadOptions(labels_required=False))
         return self.predict_rows(read.rows)
 
@@ -144,6 +152,7 @@ class Predictor:
         began = time.perf_counter()
         read = self.read(source, options)
         task, labels = self.task, self.artifact.labels
+        read = labelled_rows.check_labels(read, task, labels, skip_bad=options is not None and options.skip_bad)
         golds = [task.gold(row, labels) for row in read.rows]
         judged = score_predictions(task, self.predict_rows(read.rows), golds, labels, resamples=resamples)
         try:
@@ -156,7 +165,7 @@ class Predictor:
         return {
             **report,
             "split": read.source,
-            "unseen_labels": _unseen(task, labels, golds),
+            "unseen_labels": _unseen(task, labels, read.rows),
             "fingerprint": read.fingerprint,
             "rejected": len(read.rejected),
         }
@@ -171,7 +180,7 @@ class Predictor:
         config = resolve_config(facts["config"])
         if not wanted or config.data.train in (None, "-"):
             raise DataError("the training rows are not in a file" if wanted else "they were not asked for")
-        splits = preparation.read_splits(config, self.task)
+        splits = labelled_rows.read_splits(config, self.task)
         if dict(splits.fingerprints) != facts["data"]["fingerprints"]:
             raise DataError(f"{config.data.train} is not what it was when the model was trained")
         device = engine.choose_device(config.train.device)
@@ -227,10 +236,9 @@ def evaluate(
     return load(folder).evaluate(source, options=options, resamples=resamples, baselines=baselines)
 
 
-def _unseen(task: Task, labels: Labels, golds: Sequence[Any]) -> dict[str, int]:
+def _unseen(task: Task, labels: Labels, rows: Sequence[Any]) -> dict[str, int]:
     """How often right answers stand in the rows that the model never learnt and so cannot give."""
-    named = (name for gold in golds for name in (gold if isinstance(gold, list) else [gold]) if isinstance(name, str))
-    return dict(Counter(name for name in named if labels.names and name not in labels.names))
+    return dict(Counter(name for row in rows for name in task.answers(row, labels) if name not in labels.names))
 
 
 def predict(
@@ -249,3 +257,31 @@ def predict(
     predictor = load(folder)
     for chunk in predictor.stream(source, options):
         yield chunk, predictor.predict_rows(chunk.rows)
+
+
+def check(
+    *sources: Any, task: str | None = None, model: str | None = "minilm", options: data.ReadOptions | None = None
+) -> dict[str, Any]:
+    """Say what is in labelled data and what is wrong with it, before a model is trained on it.
+
+    Args:
+        sources: for each split a path, "-", DataFrame, `datasets` object or list of dicts, the training split first;
+            or one mapping of names to them. Splits are named after their files.
+        task: what the rows are for; default: told by what they hold.
+        model: base model whose tokens are counted; None: none.
+        options: how the sources are read. Bad rows are counted and never raise.
+
+    Returns:
+        The object that `tunesmith check --json` prints: "verdict", "findings" (gravest first), "splits" …
+
+    Raises:
+        DataError: a source cannot be read, or lacks a column.
+
+    Example:
+        >>> rows = [{"text": f"Parcel {n} came late.", "label": "bad"} for n in "abc"]
+        >>> rows += [{"text": f"Parcel {n} came early.", "label": "Bad " if n == "f" else "good"} for n in "def"]
+        >>> [found["kind"] for found in check(rows, model=None)["findings"]]
+        ['rare_labels', 'label_variants']
+    """
+    given = sources[0] if len(sources) == 1 and isinstance(sources[0], Mapping) else sources
+    return checking.check_sources(given, task=task, model=model, options=options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from torch import Tensor
 from tunesmith import __version__, base_models, durable
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
-from tunesmith.errors import ModelError
+from tunesmith.errors import ModelError, UserError
 from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
@@ -39,6 +39,10 @@ OURS = "hf."
 """What stands in front of the same names in `Model`."""
 EXTRA_HEAD = "head.safetensors"
 CARD = "README.md"
+OUTPUTS = "outputs"
+"""Fact: scale and offset of the head's output that its last layer cannot hold."""
+UNLISTED = frozenset({CARD, "metrics.jsonl"})
+"""Files of ours that the manifest may not name: the card may be edited, curves were not listed once."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,13 @@ def write_artifact(
 
     Raises:
         TrainingError: the disk is full or bad; an older finished model is intact then.
+        UserError: a file of somebody else has the name of one of these; nothing is written then.
     """
     complete = {
         "format": FORMAT,
         "tunesmith_version": __version__,
         **facts,
+        **describe_outputs(model),
         "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
         "max_tokens": model.max_tokens,
     }
@@ -102,8 +108,16 @@ def write_artifact(
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
         ready = scratch / "ready"
         durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
+        _refuse_foreign(folder, files)
         durable.write_file_atomic(folder / CARD, texts[CARD])
         _publish(ready, folder)
+
+
+def describe_outputs(model: Model) -> dict[str, Any]:
+    """The fact of units that the head's last layer does not hold; {} where it does."""
+    if not model.has_units:
+        return {}
+    return {OUTPUTS: {"scale": model.output_scale, "offset": model.output_offset}}
 
 
 @contextmanager
@@ -114,6 +128,20 @@ def _scratch(folder: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
+    """What somebody put beside a finished model is not written over."""
+    try:
+        listed = durable.verify_folder(folder, FACTS)["files"]
+    except durable.DamagedFolder:  # or none: then nothing tells its files from others
+        return
+    foreign = sorted(name for name in names if (folder / name).exists() and name not in {*listed, *UNLISTED})
+    if foreign:
+        raise UserError(
+            f"{folder / foreign[0]} is no file of the model that stands there, and the new one would replace it",
+            fix="move it away, then run the same command again: it continues",
+        )
 
 
 def _publish(ready: Path, folder: Path) -> None:
@@ -202,8 +230,8 @@ def load_weights(artifact: Artifact) -> Model:
     """
     facts = artifact.facts
     options = ModelOptions(max_tokens=facts["max_tokens"])
-    if facts["stores"] == "whole":
-        model = load_model(base_models.resolve(str(artifact.folder)), artifact.head, options)
+    if facts["stores"] == "whole":  # absolute: a folder may be called as an alias is
+        model = load_model(base_models.resolve(str(artifact.folder.absolute())), artifact.head, options)
     else:
         model = load_model(same_base(artifact), artifact.head, options)
         method = dict(facts["method"])
@@ -211,6 +239,7 @@ def load_weights(artifact: Artifact) -> Model:
         _load_delta(model, _read_delta(artifact), artifact)
     if model.extra_head is not None and facts["stores"] != "delta":
         model.extra_head.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
+    model.set_units(**facts.get(OUTPUTS, {}))
     model.requires_grad_(False)
     model.eval()
     return model

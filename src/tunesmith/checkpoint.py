@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -28,6 +27,8 @@ from tunesmith.errors import CheckpointError, TrainingError
 
 MANIFEST = "MANIFEST.json"
 STATE = "state.json"
+CURVES = "metrics.jsonl"
+"""The curves of the run so far, beside its states."""
 FORMAT = 1
 
 HARMLESS_FIELDS = frozenset(
@@ -48,7 +49,6 @@ HARMLESS_FIELDS = frozenset(
 """Settings that do not touch the weights; they may differ when a run is continued."""
 
 _NAME = re.compile(r"step-(\d{8,})(-replaced)?")
-_UNUSED = "unused"
 _TENSOR_FILES = {
     "trainable": "trainable.safetensors",
     "optimizer": "optimizer.safetensors",
@@ -63,7 +63,7 @@ class TrainingState:
     Attributes:
         step: optimizer steps done.
         trainable: values of the trainable parameters by name, any shape and dtype.
-        optimizer: what `flatten_optimizer` returns.
+        optimizer: what `optimizer_state.flatten_optimizer` returns.
         best: the weights with the best score so far, by name; None before the first evaluation.
         best_score: the score of `best`; finite.
         best_step: the step of `best`.
@@ -183,6 +183,35 @@ def newest(folder: Path) -> tuple[Loaded | None, list[str]]:
     return None, [f"{note}, and no older state is whole: starting from step 0" for note in damaged]
 
 
+def is_ours(path: Path) -> bool:
+    """Whether something in the folder of states is a state, the curves, or half of one left by a killed process."""
+    return _step(path) >= 0 or path.name == CURVES or durable.is_temporary(path.name)
+
+
+def has_states(folder: Path) -> bool:
+    """Whether a training state, whole or damaged, stands in a folder."""
+    return any((path / MANIFEST).is_file() for path in _states(folder))
+
+
+def clear(folder: Path) -> None:
+    """Remove every state and the curves; whatever else lies in the folder stays.
+
+    Raises:
+        OSError: something cannot be renamed.
+    """
+    found = list(folder.iterdir())
+    if all(map(is_ours, found)):
+        durable.discard(folder)  # at once: no half of it is ever seen
+        return
+    for path in filter(is_ours, found):
+        durable.discard(path)
+
+
+def hash_run(identity: Identity) -> str:
+    """SHA-256 of everything that `differences` compares: the same for the same run."""
+    return hashlib.sha256(json.dumps(_leaves(identity), sort_keys=True).encode()).hexdigest()
+
+
 def check_identity(saved: Identity, now: Identity) -> None:
     """Refuse to continue a run with other arguments, data, weights or versions.
 
@@ -220,45 +249,6 @@ def trim_metrics(path: Path, step: int) -> int:
     if len(kept) < len(lines):
         write_file_atomic(path, b"".join(kept))
     return len(lines) - len(kept)
-
-
-def flatten_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """The state of AdamW, Adam or SGD as tensors named `<kind>/<parameter>`, such as `exp_avg/head.weight`.
-
-    Args:
-        optimizer: the optimizer; fused, foreach and plain ones have the same state.
-        names: the name of each of its parameters.
-
-    Returns:
-        The optimizer's own tensors, not copies. A parameter without a state yet is marked by an empty tensor
-        `unused/<parameter>`, so that a lost one is never taken for it.
-    """
-    flat: dict[str, Tensor] = {}
-    for parameter in _parameters(optimizer):
-        held = {kind: value for kind, value in optimizer.state.get(parameter, {}).items() if value is not None}
-        if held and set(held) != set(_kinds(optimizer)):
-            raise ValueError(f"{names[parameter]} has the state {sorted(held)}, wanted {_kinds(optimizer)}")
-        flat.update({f"{kind}/{names[parameter]}": value for kind, value in held.items()})
-        if not held:
-            flat[f"{_UNUSED}/{names[parameter]}"] = torch.empty(0, dtype=torch.uint8)
-    return flat
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer, flat: Mapping[str, Tensor], names: Mapping[Tensor, str]
-) -> None:
-    """Put a flattened state into a fresh optimizer over the same parameters; values are copied, bit for bit.
-
-    Raises:
-        CheckpointError: a tensor is missing, left over or of another shape or dtype; nothing is changed.
-    """
-    rest = dict(flat)
-    states = [_take_state(rest, parameter, names[parameter], optimizer) for parameter in _parameters(optimizer)]
-    if rest:
-        raise CheckpointError(f"the optimizer state holds {sorted(rest)[:3]}, which no trainable parameter has")
-    content = optimizer.state_dict()
-    content["state"] = {index: state for index, state in enumerate(states) if state}
-    optimizer.load_state_dict(content)
 
 
 def _files(state: TrainingState) -> dict[str, durable.Content]:
@@ -362,37 +352,3 @@ def _is_upto(line: bytes, step: int) -> bool:
         return line.endswith(b"\n") and int(json.loads(line)["step"]) <= step
     except (ValueError, TypeError, KeyError):
         return False
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """In the order of `Optimizer.state_dict`."""
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _kinds(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    if isinstance(optimizer, torch.optim.Adam):  # AdamW is one
-        largest = any(group["amsgrad"] for group in optimizer.param_groups)
-        return ("step", "exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if largest else ()))
-    if isinstance(optimizer, torch.optim.SGD):
-        return ("momentum_buffer",)
-    raise ValueError(f"wanted AdamW, Adam or SGD, got {type(optimizer).__name__}")
-
-
-def _take_state(
-    rest: dict[str, Tensor], parameter: Tensor, name: str, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
-    if rest.pop(f"{_UNUSED}/{name}", None) is not None:
-        return {}
-    state = {}
-    for kind in _kinds(optimizer):
-        value = rest.pop(f"{kind}/{name}", None)
-        if value is None:
-            raise CheckpointError(f"the optimizer state has no {kind}/{name}", fix="start over in another --out")
-        if kind == "step":
-            state[kind] = value.clone()
-            continue
-        if value.shape != parameter.shape or value.dtype != parameter.dtype:
-            came, wanted = (f"{tuple(one.shape)} {one.dtype}" for one in (value, parameter))
-            raise CheckpointError(f"{kind}/{name} is {came}, wanted {wanted}", fix="start over in another --out")
-        state[kind] = torch.empty_like(parameter).copy_(value)  # the memory layout that the optimizer gives it
-    return state

@@ -69,12 +69,12 @@ def _root(
 @app.command()
 def fit(
     file: Annotated[str | None, typer.Argument(metavar="DATA", help="Training file; the same as --train.")] = None,
-    task: Annotated[str | None, typer.Option(help="What is learnt; default: text-classification.")] = None,
+    task: Annotated[str | None, typer.Option(help="What is learnt; default: told by the data.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, or minilm.")] = None,
     train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
     dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
     method: Annotated[str | None, typer.Option(help="How it is tuned, such as full or lora; default: full.")] = None,
-    out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<time>.")] = None,
+    out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<hash>.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
     recipe: Annotated[str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")] = None,
     setting: Settings = None,
@@ -132,7 +132,7 @@ def _run(config: RunConfig, console: Console, *, verbose: bool, quiet: bool) -> 
 
     with Reporter(console, verbose=verbose, quiet=quiet) as reporter:
         try:
-            for event in api.fit_events(config):
+            for event in api.fit_events(config, in_one_go=True):
                 reporter.show(event)
         except Interrupted as error:
             raise _with_command(error, reporter) from None
@@ -140,7 +140,7 @@ def _run(config: RunConfig, console: Console, *, verbose: bool, quiet: bool) -> 
 
 
 def _with_command(error: Interrupted, reporter: Reporter) -> Interrupted:
-    """A folder named after the clock needs the full command to be continued."""
+    """Name the folder as well, in full: the command may be given elsewhere."""
     command = reporter.plan.command if reporter.plan else "the same command"
     return Interrupted(error.message, fix=f"to continue: {command}")
 
@@ -235,6 +235,37 @@ def demo(
             from tunesmith.demo import run_demo
 
         run_demo(console, out, language=language, model=model)
+
+
+@app.command()
+def check(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="DATA", help="One file a split, the training file first; - is standard input."),
+    ],
+    task: Annotated[str | None, typer.Option(help="What the rows are for; default: told by what they hold.")] = None,
+    model: Annotated[str, typer.Option(help="Base model whose tokens are counted, or none.")] = "minilm",
+    setting: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in labelled files, and what is wrong with them, before training.
+
+    Bad rows, labels spelt in two ways, duplicates, rows that stand in two splits, texts that would be cut, words
+    that the model does not know … It is a report: the exit code is 0 whatever it says.
+    """
+    with _guarded() as console:
+        from tunesmith.console import working
+
+        options = _read_options(setting, skip_bad=True, labels_required=True)
+        with working(console, "reading and comparing"):
+            from tunesmith import api
+
+            report = api.check(*sources, task=task, model=None if model == "none" else model, options=options)
+        from tunesmith.check_report import show_check
+
+        show_check(console, report)
+        if as_json:
+            _print_json(report)
 
 
 def _read_options(settings: Sequence[str] | None, *, skip_bad: bool, labels_required: bool) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,14 +18,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tunesmith.errors import ConfigError, nearest
+from tunesmith.strict_yaml import FAULTS, read_yaml
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class Section(BaseModel):
-    """A closed part of the configuration: unknown keys and infinite numbers are refused."""
+    """A closed part of the configuration: unknown keys and infinite numbers are refused; a text may look like one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        coerce_numbers_to_str=True,
+    )
 
 
 class Named(BaseModel):
@@ -74,7 +83,7 @@ class TrainSection(Section):
     epochs: float = Field(default=5.0, gt=0)
     """Passes over the training rows; fractions are allowed."""
     max_steps: int | None = Field(default=None, ge=1)
-    """Stop after so many optimizer steps, whatever `epochs` says."""
+    """Stop after so many optimizer steps, where `epochs` would take more."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Highest learning rate; default: a rule of the trunk's width and the method, printed in the plan."""
     batch_size: int = Field(default=16, ge=1)
@@ -149,14 +158,17 @@ class OutputSection(Section):
     """What is written."""
 
     folder: str | None = None
-    """The finished model's folder; default: runs/<task>-<time>."""
+    """The finished model's folder; default: runs/<task>-<hash of the run>."""
     overwrite: bool = False
     """Replace a finished run in the folder that had other arguments or data; without it such a run is refused."""
     trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = Field(default_factory=list)
     """Also write losses and scores to these, when installed."""
 
 
+AUTO_TASK = "auto"
+"""The task that the training data tells."""
 DEFAULT_TASK = "text-classification"
+"""What is taken where it does not."""
 DEFAULT_METHOD = "full"
 
 
@@ -164,7 +176,7 @@ class RunConfig(Section):
     """A whole run."""
 
     model: ModelSection = ModelSection()
-    task: Named = Named(name=DEFAULT_TASK)
+    task: Named = Named(name=AUTO_TASK)
     method: Named = Named(name=DEFAULT_METHOD)
     data: DataSection = DataSection()
     train: TrainSection = TrainSection()
@@ -195,21 +207,26 @@ def parse_setting(setting: str) -> tuple[list[str], Any]:
     if not separator or not all(path):
         raise ConfigError(f"--set got {setting!r}, wanted section.key=value", fix="--set train.epochs=3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except FAULTS:
         value = text
-    return path, _number(value)
+    return path, _number(text if _is_bare_sign(text, value) else value)
+
+
+EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+", re.ASCII)
 
 
 def _number(value: Any) -> Any:
     """YAML 1.1 reads 3e-4 as a string; a number it is."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not EXPONENT.fullmatch(value):
         return value
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    return number if math.isfinite(number) else value
+    return number if math.isfinite(number := float(value)) else value
+
+
+def _is_bare_sign(text: str, value: Any) -> bool:
+    """Whether a text such as # or |, which means something in YAML, is meant as it stands."""
+    means_it = text.strip() in {"", "~", "[]", "{}", "''", '""'} or any(map(str.isalnum, text))
+    return not means_it and not (isinstance(value, str) and value)
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,12 +264,11 @@ def read_config_file(path: str | Path) -> dict[str, Any]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}", fix="check the path") from error
-    if text.count("*") > 100 and text.count("&") > 1:
-        raise ConfigError(f"{path} uses YAML aliases, which are not needed here", fix="write the values out")
     try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {error}", fix="mend the line it names") from error
+        content = read_yaml(text) or {}
+    except FAULTS as error:
+        why = "it nests too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"{path} is no YAML that is read here: {why}", fix="mend the line it names") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds a {type(content).__name__}, wanted sections such as train: and data:")
     return content
@@ -276,16 +292,24 @@ def check_options(schema: type[Schema], values: Mapping[str, Any], where: str = 
     try:
         return schema.model_validate(dict(values))
     except ValidationError as error:
-        faults = [_fault(schema, fault, where) for fault in error.errors()]
-        raise ConfigError("; ".join(faults), fix="correct the configuration or the --set option") from None
+        found = error.errors()
+        fix = "correct the configuration or the --set option"
+        if text := next((_path(fault, where) for fault in found if fault["type"] == "string_type"), None):
+            fix += f"; a text that YAML reads otherwise needs quotes: --set '{text}=\"…\"'"
+        raise ConfigError("; ".join(_fault(schema, fault, where) for fault in found), fix=fix) from None
+
+
+def _path(fault: Mapping[str, Any], where: str) -> str:
+    location = map(str, fault["loc"])
+    return ".".join([where, *location] if where else location)
 
 
 def _fault(schema: type[BaseModel], fault: Mapping[str, Any], where: str) -> str:
     location = [str(part) for part in fault["loc"]]
-    path = ".".join([where, *location] if where else location)
+    path = _path(fault, where)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {path}: {nearest(location[-1], _known_keys(schema, location[:-1]))}"
-    return f"{path} is {fault['input']!r}: {fault['msg']}"
+    return f"{path} is {reprlib.repr(fault['input'])}: {fault['msg']}"
 
 
 def _known_keys(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
@@ -324,7 +348,7 @@ def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> 
         >>> resolve_config({"train": {"epochs": 2}}, settings=["method.name=head"]).method.name
         'head'
     """
-    values: dict[str, Any] = {"task": {"name": DEFAULT_TASK}, "method": {"name": DEFAULT_METHOD}}
+    values: dict[str, Any] = {"task": {"name": AUTO_TASK}, "method": {"name": DEFAULT_METHOD}}
     for layer in layers:
         values = merge(values, layer)
     return check_options(RunConfig, apply_settings(values, settings))

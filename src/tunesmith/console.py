@@ -283,8 +283,11 @@ def _add_score(table: Table, title: str, score: Mapping[str, float], style: str 
 
 def show_classes(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print precision, recall and F1 of each class, and who is taken for whom where classes are few."""
-    if metrics.get("per_class"):
-        shown = {printable(name): row for name, row in metrics["per_class"].items()}
+    tables = {name: table for name, table in metrics.items() if name.startswith("per_") and table}
+    for name, table in tables.items():
+        if len(tables) > 1:
+            console.print(Text(name.replace("_", " "), "bold"))
+        shown = {printable(label): row for label, row in table.items()}
         console.print(Text(report_table(shown)), soft_wrap=True)
         console.print()
     confusion = metrics.get("confusion")
@@ -351,11 +354,27 @@ def show_predictions(console: Console, texts: Sequence[str], predictions: Sequen
     for text, prediction in zip(texts, predictions, strict=True):
         share = prediction.get("probability")
         table.add_row(
-            Text(format_label(prediction["label"])),
+            Text(format_answer(prediction)),
             "" if share is None else f"{share:.2f}",
             Text(printable(text)),
         )
     console.print(table)
+
+
+def format_answer(prediction: Mapping[str, Any]) -> str:
+    """An answer for people: its label, or its entities.
+
+    Example:
+        >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
+        'Oslo = LOC (0.98)'
+    """
+    if "entities" not in prediction:
+        return format_label(prediction["label"])
+    found = [
+        f"{printable(entity['text'])} = {printable(entity['label'])} ({entity['probability']:.2f})"
+        for entity in prediction["entities"]
+    ]
+    return "\n".join(found) or "(none)"
 
 
 def format_label(label: Any) -> str:

@@ -93,7 +93,7 @@ def make_config(sample: Path, out: str, model: str) -> RunConfig:
 
 def _fit(console: Console, config: RunConfig) -> Finished:
     with Reporter(console, hints=False) as reporter:
-        for event in api.fit_events(config):
+        for event in api.fit_events(config, in_one_go=True):
             reporter.show(event)
     if not isinstance(event, Finished):
         raise RuntimeError("a run ended without its last event")

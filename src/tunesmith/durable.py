@@ -34,7 +34,6 @@ Content = Callable[[Path], None] | bytes
 """A file's bytes, or a function that writes the file at the path it is given."""
 
 _TEMPORARY = re.compile(r"tmp-[0-9a-f]{32}")
-_LOCK_NAME = ".lock"
 _SEAL = "manifest_sha256"
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS}
 _ABANDONED_AFTER_S = 3600.0
@@ -171,6 +170,11 @@ def temporary_name() -> str:
     return f"tmp-{uuid.uuid4().hex}"
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a name is of the kind that `clean_temporary` removes."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def clean_temporary(parent: Path, *, is_locked: bool = False) -> list[str]:
     """Remove what writers that were killed left in `parent`; those still at work keep theirs.
 
@@ -183,7 +187,7 @@ def clean_temporary(parent: Path, *, is_locked: bool = False) -> list[str]:
     """
     removed = []
     for path in sorted(parent.glob("tmp-*")):
-        if _TEMPORARY.fullmatch(path.name) and _abandoned(path, is_locked):
+        if is_temporary(path.name) and _abandoned(path, is_locked):
             _remove(path)
             removed.append(path.name)
     return removed
@@ -207,30 +211,6 @@ def make_folder(path: Path) -> None:
         with suppress(FileExistsError):
             os.mkdir(path)
         sync(path.parent)
-
-
-@contextmanager
-def lock_folder(path: Path) -> Iterator[None]:
-    """Keep other processes from writing in a folder until the block or this process ends; made when missing.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    with disk_errors(path):
-        make_folder(path)
-        descriptor = os.open(path / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if not _try_lock(descriptor):
-            holder = os.pread(descriptor, 20, 0) if hasattr(os, "pread") else os.read(descriptor, 20)
-            who = f"another process (pid {holder.decode(errors='replace').strip() or 'unknown'})"
-            raise UserError(f"{who} is writing in {path}", fix="wait until it ends, or choose another --out")
-        with suppress(OSError):  # the number only makes the message above better
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
-    finally:
-        _unlock(descriptor)
-        os.close(descriptor)
 
 
 @contextmanager
@@ -338,7 +318,7 @@ def _held(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _try_lock(descriptor)
+        try_lock(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -352,12 +332,12 @@ def _abandoned(path: Path, is_locked: bool) -> bool:
     except OSError:
         return False
     try:
-        return _try_lock(descriptor)
+        return try_lock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Take the lock of an open file; False when another process has it, True where there are no locks."""
     try:
         if sys.platform == "win32":
@@ -371,7 +351,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _unlock(descriptor: int) -> None:
+def unlock(descriptor: int) -> None:
     """Free the lock also where a forked child still has the file open."""
     with suppress(OSError):
         if sys.platform == "win32":

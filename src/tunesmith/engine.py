@@ -22,7 +22,7 @@ from tunesmith.allocator import keep_freed_memory
 from tunesmith.config import TrainSection
 from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Task
 from tunesmith.dropout import MaskPool
-from tunesmith.errors import TrainingError
+from tunesmith.errors import ConfigError, TrainingError
 from tunesmith.model import Model
 from tunesmith.optimization import schedule_factor, set_learning_rate
 from tunesmith.packing import Schedule, fill, pack
@@ -188,7 +188,17 @@ def choose_precision(wished: str, device: torch.device) -> torch.dtype:
 
 
 def choose_device(wished: str) -> torch.device:
-    """The device that was asked for, or the best there is."""
+    """The device that was asked for, or the best there is.
+
+    Raises:
+        ConfigError: this machine, or the PyTorch installed on it, does not have it.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(wished, True):
+        raise ConfigError(
+            f"train.device is {wished}, but PyTorch {torch.__version__} finds no such device here",
+            fix="--set train.device=auto, or install a PyTorch made for it",
+        )
     if wished != "auto":
         return torch.device(wished)
     if torch.cuda.is_available():

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tunesmith import api
 from tunesmith.errors import DataError
+from tunesmith.tasks.classification_labels import as_whole
 
 KIND = "text-classification"
 
@@ -124,7 +125,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def _class_names(classes: NDArray[Any]) -> list[str]:
     """How the folder names the classes: as they are, or numbered where that would not tell them apart."""
     names = [str(name).strip() for name in classes]
-    if len(set(names)) == len(names) and all(names):
+    if len(set(map(as_whole, names))) == len(names) and all(names):
         return names
     return [f"class {place}" for place in range(len(names))]
 

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,40 +19,47 @@ import torch
 from torch import Tensor
 
 from tunesmith import artifact, checkpoint, data, durable, engine, inference, judging, vocabulary
-from tunesmith.checkpoint import Identity, TrainingState
+from tunesmith.checkpoint import CURVES, Identity, TrainingState
 from tunesmith.config import RunConfig, to_yaml
 from tunesmith.contracts import StepReport
 from tunesmith.errors import CheckpointError, Interrupted, TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
-from tunesmith.interrupts import stop_requests
+from tunesmith.folder_lock import lock_folder
+from tunesmith.interrupts import StopRequest, listen, stop_requests
+from tunesmith.labelled_rows import Splits, read_splits
 from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.model_card import render_card
 from tunesmith.optimization import build_optimizer
+from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
 from tunesmith.planning import describe_plan
-from tunesmith.preparation import Setup, Splits, default_folder, evaluation_interval, make_parts, prepare, read_splits
-from tunesmith.run_identity import CHECKPOINTS, find_finished, make_facts, make_identity
+from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare
+from tunesmith.run_identity import CHECKPOINTS, check_folder, choose_folder, find_finished, make_facts, make_identity
+from tunesmith.task_guess import settle_task
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
-CURVES = "metrics.jsonl"
 
 
-def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event]:
+def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: bool = False) -> Iterator[Event]:
     """Fine-tune, evaluate and write the finished folder; the same call again continues or finds it complete.
 
     Args:
         config: everything the run depends on.
         train: a source in place of data.train.
         dev: a source in place of data.dev.
+        in_one_go: the caller goes through all events at once, so that Ctrl-C between two steps, too, is a request
+            to save and stop. Otherwise it is one while something is computed, and the caller's own in between.
 
     Raises:
         TunesmithError: see `errors`; the training state saved last stays good.
         Interrupted: Ctrl-C or SIGTERM came; the state was saved.
     """
     began = time.perf_counter()
+    config = settle_task(config, train)
     task, method = make_parts(config)
     splits = read_splits(config, task, train, dev)
-    folder = default_folder(config)
-    with durable.lock_folder(folder):
+    folder = choose_folder(config, splits)
+    check_folder(folder, config)
+    with lock_folder(folder):
         for parent in (folder, folder / CHECKPOINTS):
             durable.clean_temporary(parent, is_locked=True)
         if artifact.is_complete(folder):
@@ -66,10 +73,13 @@ def run(config: RunConfig, train: Any = None, dev: Any = None) -> Iterator[Event
         yield from (Notice(text) for text in [*setup.notices, *training.notices])
         yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step, folder)
         try:
-            yield from training.steps()
+            yield from training.steps(in_one_go=in_one_go)
         except TrainingError as error:
             raise _with_lines(error, splits) from error
-        metrics = training.finish(began)
+        try:
+            metrics = training.finish(began)
+        except KeyboardInterrupt:
+            raise training.interrupted() from None
         yield Finished(folder, metrics, time.perf_counter() - began)
 
 
@@ -91,17 +101,20 @@ class _Training:
         if loaded is not None and self._may_continue(loaded.identity):
             self._restore(loaded.state)
             self.notices.append(f"continuing at step {loaded.state.step:,} of {setup.schedule.total_steps:,}")
-        durable.make_folder(folder)
-        checkpoint.trim_metrics(folder / CURVES, self.state.step)
+        self.curves = folder / CHECKPOINTS / CURVES
+        durable.make_folder(folder / CHECKPOINTS)
+        checkpoint.trim_metrics(self.curves, self.state.step)
 
     def _check_headline(self) -> None:
         """Judge two rows before the first step: a misspelt evaluate.metric must not show after an hour."""
         items = [item for item in self.setup.dev_items if item.row < 2]
         answers = inference.predict_items(self.setup.model, self.setup.task, items, self.setup.labels)
-        golds = self.golds[: len(answers.predictions)]
-        judging.pick(
-            judging.quick_scores(self.setup.task, answers.predictions, golds, self.setup.labels), self.headline
-        )
+        judging.pick(self._score(answers, self.golds[: len(answers.predictions)]), self.headline)
+
+    def _score(self, answers: inference.Answers, golds: Sequence[Any]) -> dict[str, float]:
+        """Every score of answers, the loss among them."""
+        scores = judging.quick_scores(self.setup.task, answers.predictions, golds, self.setup.labels)
+        return scores if answers.loss is None else {**scores, "loss": answers.loss}
 
     def _may_continue(self, saved: Identity) -> bool:
         """Whether the saved state is of this run; another one's is refused, or removed if that was asked."""
@@ -111,7 +124,7 @@ class _Training:
             if not self.setup.config.output.overwrite:
                 raise
             with durable.disk_errors(self.folder):
-                durable.discard(self.folder / CHECKPOINTS)
+                checkpoint.clear(self.folder / CHECKPOINTS)
             return False
         return True
 
@@ -119,7 +132,7 @@ class _Training:
         with torch.no_grad():
             for name, tensor in state.trainable.items():
                 self.trainable[name].copy_(tensor)
-        checkpoint.restore_optimizer(self.optimizer, state.optimizer, self.names)
+        restore_optimizer(self.optimizer, state.optimizer, self.names)
         self.state = state
 
     @property
@@ -128,15 +141,23 @@ class _Training:
         patience = self.setup.config.train.patience
         return patience is not None and self.state.evaluations_without_gain >= patience
 
-    def steps(self) -> Iterator[Event]:
+    def steps(self, *, in_one_go: bool) -> Iterator[Event]:
         """Train to the end, or until patience or the user ends it."""
+        stop = StopRequest()
+        if not in_one_go:
+            yield from listen(self._steps(stop), stop)
+            return
+        with stop_requests(stop):
+            yield from self._steps(stop)
+
+    def _steps(self, stop: StopRequest) -> Generator[Event]:
         setup, total = self.setup, self.setup.schedule.total_steps
         every = evaluation_interval(setup)
         job = engine.Job(
             setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
         )
         saved_at = time.monotonic()
-        with stop_requests() as stop, _open_curves(self.folder / CURVES) as curves:
+        with _open_curves(self.curves) as curves:
             if self.has_stopped_early:
                 return
             for report in engine.steps(job, self.optimizer, self.state.step, self.state.micro_batch_tokens):
@@ -153,7 +174,7 @@ class _Training:
                     yield self._save()
                     saved_at = time.monotonic()
                 if is_asked or (is_last and stop.is_set):
-                    raise self._interrupted()
+                    raise self.interrupted()
                 if is_last:
                     return
 
@@ -173,7 +194,7 @@ class _Training:
         answers = inference.predict_items(
             setup.model, setup.task, setup.dev_items, setup.labels, setup.config.evaluate.batch_tokens, setup.precision
         )
-        scores = judging.quick_scores(setup.task, answers.predictions, self.golds, setup.labels)
+        scores = self._score(answers, self.golds)
         value = judging.pick(scores, self.headline)
         best = self.state.best_score
         is_better = best is None or (value < best if self.headline in SMALLER_IS_BETTER else value > best)
@@ -185,8 +206,6 @@ class _Training:
             )
         else:
             self.state = replace(self.state, evaluations_without_gain=self.state.evaluations_without_gain + 1)
-        if answers.loss is not None:
-            scores["loss"] = answers.loss
         return Evaluated(self.state.step, scores, self.headline, is_best)
 
     def _save_is_due(self, saved_at: float) -> bool:
@@ -199,16 +218,16 @@ class _Training:
         state = replace(
             self.state,
             trainable={name: parameter.detach() for name, parameter in self.trainable.items()},
-            optimizer=checkpoint.flatten_optimizer(self.optimizer, self.names),
+            optimizer=flatten_optimizer(self.optimizer, self.names),
         )
         keep = self.setup.config.train.keep_checkpoints
         return Saved(state.step, checkpoint.save(self.folder / CHECKPOINTS, state, self.identity, keep))
 
-    def _interrupted(self) -> Interrupted:
-        place = "" if self.setup.config.output.folder else f", with --out {self.folder}"
+    def interrupted(self) -> Interrupted:
+        """What to raise once the user asked to stop and the state is saved."""
         return Interrupted(
             f"stopped after step {self.state.step:,}; the training state is saved in {self.folder}",
-            fix=f"give the same command again to continue{place}",
+            fix="give the same command again to continue",
         )
 
     def finish(self, began: float) -> Mapping[str, Any]:
@@ -222,10 +241,14 @@ class _Training:
                 self.trainable[name].copy_(tensor)
         if setup.compaction is not None:
             vocabulary.expand(setup.model, setup.compaction)
+        if setup.method.tags.stores == "whole":
+            setup.method.merge(setup.model)
+        setup.model.fold_outputs()
         metrics = {
             **judging.judge(setup, self.golds),
             "best_step": self.state.best_step,
             "steps": self.state.step,
+            "ledger": {name: found.to_json() for name, found in setup.ledgers.items()},
             "seconds": time.perf_counter() - began,
         }
         facts = make_facts(setup, self.identity)
@@ -233,10 +256,11 @@ class _Training:
             "metrics.json": json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             "config.yaml": to_yaml(setup.config),
             "README.md": render_card(facts, metrics, setup.labels),
+            CURVES: self.curves.read_text("utf-8"),
         }
         artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts)
         with suppress(OSError):  # the next call takes them away
-            durable.discard(self.folder / CHECKPOINTS)
+            checkpoint.clear(self.folder / CHECKPOINTS)
         return metrics
 
 

@@ -48,7 +48,8 @@ def predict_rows(
     Returns:
         One of the task's Predictions a row, in order.
     """
-    items = task.encode(without_labels(task, rows), make_context(model, labels))
+    with model.tokenizer_turn:
+        items = task.encode(without_labels(task, rows), make_context(model, labels))
     return predict_items(model, task, items, labels, batch_tokens, precision).predictions
 
 

@@ -25,6 +25,7 @@ from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.errors import ModelError
 from tunesmith.packing import sorted_runs
+from tunesmith.sharing import Answerable, Turn
 
 PACKED = "tunesmith_packed"
 DEFAULT_MAX_TOKENS = 512
@@ -45,19 +46,27 @@ class Model(nn.Module):
         packed: whether the trunk runs packed (True) or padded.
         compact_ids: (V,) int64 map of token ids to rows of a compacted embedding, or None.
         masks: where dropout masks come from, or None to draw them anew.
+        tokenizer_turn: held while rows are encoded where threads share the model: a call that cuts texts changes the
+            tokenizer for everybody.
+        output_scale: what the head's output is multiplied by to be in the units of the targets.
+        output_offset: what is added then.
     """
 
     def __init__(self, hf: Any, tokenizer: Any, head_spec: HeadSpec, max_tokens: int | None = None) -> None:
         super().__init__()
         self.hf = hf
         self.tokenizer = tokenizer
+        self.tokenizer_turn = Turn()
         self.head_spec = head_spec
         self.packed = False
         self.compact_ids: Tensor | None = None
         self.masks: MaskPool | None = None
+        self.output_scale, self.output_offset = 1.0, 0.0
         self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
+        self._answerable = Answerable(hf.base_model.forward)
+        vars(hf.base_model)["forward"] = self._answerable
         self.position_offset = _position_offset(hf.base_model)
         self.max_tokens = _longest(hf.config, tokenizer, self.position_offset, max_tokens)
 
@@ -183,14 +192,14 @@ class Model(nn.Module):
         return bounds[:-1].scatter_reduce(0, owners, places, "amax")
 
     def sequence_logits(self, vectors: Tensor) -> Tensor:
-        """The head on one vector a sequence: (S, D) → (S, C)."""
+        """The head on one vector a sequence, in the units of the targets: (S, D) → (S, C)."""
         if self.mlp is not None:
-            return torch.as_tensor(self.mlp(vectors))
+            return self.in_units(torch.as_tensor(self.mlp(vectors)))
         pad = self.hf.config.get_text_config().pad_token_id
         token = 0 if pad != 0 else 1  # decoders look for the last token that is no padding
         ids = torch.full((vectors.shape[0], 1), token, dtype=torch.int64, device=vectors.device)
         with self._trunk_answers(vectors[:, None, :]):
-            return torch.as_tensor(self.hf(input_ids=ids).logits)
+            return self.in_units(torch.as_tensor(self.hf(input_ids=ids).logits))
 
     def token_logits(self, hidden: Tensor) -> Tensor:
         """The head on every token: (T, D) → (T, C)."""
@@ -200,24 +209,47 @@ class Model(nn.Module):
 
     @contextlib.contextmanager
     def _trunk_answers(self, hidden: Tensor) -> Iterator[None]:
-        """While open, calling the trunk returns `hidden` (S, L', D) instead of running it."""
-        base = self.hf.base_model
-        answer = BaseModelOutputWithPoolingAndCrossAttentions(
-            last_hidden_state=hidden, pooler_output=_pooler_output(base, hidden)
-        )
-        vars(base)["forward"] = lambda *arguments, **options: answer
-        try:
+        """While open, calling the trunk in this thread returns `hidden` (S, L', D) instead of running it."""
+        pooled = _pooler_output(self.hf.base_model, hidden)
+        answer = BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden, pooler_output=pooled)
+        with self._answerable.answering(answer):
             yield
-        finally:
-            del vars(base)["forward"]
 
-    def set_head_bias(self, value: float) -> None:
-        """Start every output of the head from `value`, where its last layer has a bias."""
+    @property
+    def has_units(self) -> bool:
+        """Whether the targets are in other units than what the head gives."""
+        return (self.output_scale, self.output_offset) != (1.0, 0.0)
+
+    def set_units(self, scale: float = 1.0, offset: float = 0.0) -> None:
+        """Have `sequence_logits` give the head's output times `scale` plus `offset`.
+
+        So the head learns numbers around 0 ± 1, whatever they are in the user's data.
+        """
+        self.output_scale, self.output_offset = scale, offset
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """Outputs of the head in the units of the targets; any shape, float32 where there are units."""
+        return outputs.float() * self.output_scale + self.output_offset if self.has_units else outputs
+
+    def fold_outputs(self) -> None:
+        """Put the scale and offset of outputs into the head's last layer, so that Hugging Face computes them, too.
+
+        A layer without a bias, as decoders have, cannot hold the offset, a frozen one nothing; that stays outside.
+        """
+        last = self._last_layer()
+        if not self.has_units or last is None or not all(p.requires_grad for p in last.parameters()):
+            return
+        with torch.no_grad():
+            last.weight.mul_(self.output_scale)
+            if last.bias is not None:
+                last.bias.mul_(self.output_scale).add_(self.output_offset)
+        self.set_units(offset=self.output_offset if last.bias is None else 0.0)
+
+    def _last_layer(self) -> nn.Linear | None:
+        """The linear layer that gives the head's output."""
         outside = self.mlp if self.mlp is not None else self.hf
         linear = [module for module in outside.modules() if isinstance(module, nn.Linear)]
-        last = [module for module in linear if module.out_features == self.head_spec.classes]
-        if last and last[-1].bias is not None:
-            nn.init.constant_(last[-1].bias, value)
+        return next((layer for layer in reversed(linear) if layer.out_features == self.head_spec.classes), None)
 
     def train(self, mode: bool = True) -> Model:
         """Training mode, except in frozen parts: those compute as they will later, without dropout."""

@@ -85,10 +85,24 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
         names = ["from peft import PeftModel", f"from transformers import AutoModelFor{kind}Classification", ""]
         base = f'base = AutoModelFor{kind}Classification.from_pretrained("…", num_labels={len(head["names"]) or 1})'
         loads = [base, 'PeftModel.from_pretrained(base, "this-folder")']
-        return "\n".join([*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```"])
+        return "\n".join(
+            [*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```", *_units(facts)]
+        )
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
     lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_units(facts)])
+
+
+def _units(facts: Mapping[str, Any]) -> list[str]:
+    """What is to be done with the number of another library, where the head cannot hold the unit of the labels."""
+    outputs = facts.get("outputs")
+    if outputs is None:
+        return []
+    scale = "" if outputs["scale"] == 1 else f"multiply the number it gives by {outputs['scale']:g}, then "
+    return [
+        "",
+        f"Its last layer has no bias: {scale}add {outputs['offset']:g} to the number. Tunesmith does so itself.",
+    ]
 
 
 def _data(facts: Mapping[str, Any], labels: Labels) -> str:

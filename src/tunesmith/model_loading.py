@@ -135,12 +135,20 @@ def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, t
     config.label2id = {name: index for index, name in enumerate(names)}
     vars(config)["problem_type"] = head.problem
     text = config.get_text_config()
-    if text.pad_token_id is None:
-        text.pad_token_id = tokenizer.pad_token_id
+    text.pad_token_id = _usable_pad_id(text, tokenizer)
     for key in DROPOUT_KEYS if options.dropout is not None else ():
         if hasattr(config, key):
             setattr(config, key, options.dropout)
     return config
+
+
+def _usable_pad_id(text: Any, tokenizer: Any) -> int:
+    """The token that pads: the config's, else the tokenizer's, where the embedding has a row for it.
+
+    Conversions of older Llamas say -1 for none; tokenizers may have got a padding token that the model never had.
+    """
+    given = (text.pad_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+    return next(pad for pad in given if pad is not None and 0 <= pad < text.vocab_size)
 
 
 def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:

@@ -95,7 +95,7 @@ class Schedule:
         sizes: how much goes into a step.
         seed: the run's seed.
         total_steps: optimizer steps in the whole run.
-        steps_in_epochs: optimizer steps of each epoch begun.
+        steps_in_epochs: optimizer steps of each epoch begun, whole.
     """
 
     lengths_tokens: tuple[int, ...]
@@ -131,16 +131,20 @@ def schedule_run(
         >>> schedule_run([4] * 10, Sizes(batch_size=4), seed=0, epochs=1.5).total_steps
         5
     """
-    counts = [
-        len(plan_epoch(lengths_tokens, sizes, seed, epoch))
-        if sizes.batch_tokens
-        else math.ceil(len(lengths_tokens) / sizes.batch_size)
-        for epoch in range(math.ceil(epochs))
-    ]
-    full, part = math.floor(epochs), epochs - math.floor(epochs)
-    total = sum(counts[:full]) + (math.ceil(counts[full] * part) if part else 0)
+    counts: list[int] = []
+    total = 0
+    while len(counts) < epochs and (max_steps is None or total < max_steps):
+        counts.append(_steps_in_epoch(lengths_tokens, sizes, seed, len(counts)))
+        share = min(1.0, epochs - len(counts) + 1)
+        total += math.ceil(round(counts[-1] * share, 9))  # 1.1 epochs of 10 steps are 11 steps, not 11.000000000000001
     total = max(1, total if max_steps is None else min(total, max_steps))
     return Schedule(tuple(lengths_tokens), sizes, seed, total, tuple(counts))
+
+
+def _steps_in_epoch(lengths_tokens: Sequence[int], sizes: Sizes, seed: int, epoch: int) -> int:
+    if sizes.batch_tokens is None:
+        return math.ceil(len(lengths_tokens) / sizes.batch_size)
+    return len(plan_epoch(lengths_tokens, sizes, seed, epoch))
 
 
 def pack(groups: Sequence[Sequence[Encoded]], device: torch.device | str = "cpu") -> Batch:

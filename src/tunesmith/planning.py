@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tunesmith.config import RunConfig, parse_setting
+from tunesmith.packing import Schedule
 from tunesmith.preparation import Setup, estimate_memory_bytes, evaluation_interval
 
 
@@ -29,7 +30,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
         + _vocabulary(setup),
         "learning rate": f"{setup.learning_rate.value:g} ({setup.learning_rate.reason}), {config.train.schedule}, "
         f"warm-up {config.train.warmup:.0%}",
-        "steps": f"{schedule.total_steps:,}, {_size(config)} each, {config.train.epochs:g} epochs; "
+        "steps": f"{schedule.total_steps:,}, {_size(config)} each, {_epochs(schedule)}; "
         f"a look at dev every {evaluation_interval(setup):,}",
         "memory": f"about {estimate_memory_bytes(setup) / 1e9:.1f} GB",
         "folder": str(folder),
@@ -67,6 +68,15 @@ def _vocabulary(setup: Setup) -> str:
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
+
+
+def _epochs(schedule: Schedule) -> str:
+    """Passes over the training rows that the steps are, to two decimals."""
+    left, done = schedule.total_steps, 0.0
+    for count in schedule.steps_in_epochs:
+        done += min(left, count) / count
+        left -= min(left, count)
+    return f"{round(done, 2):g} {'epoch' if round(done, 2) == 1 else 'epochs'}"
 
 
 def _size(config: RunConfig) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from tunesmith import base_models, data, engine, inference, vocabulary
+from tunesmith import base_models, data, engine, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
 from tunesmith.contracts import Encoded, Labels, Method, Task
-from tunesmith.errors import DataError
+from tunesmith.labelled_rows import Splits, find_answers
+from tunesmith.ledger import Ledger
 from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
@@ -28,25 +27,6 @@ UNKNOWN_WARNING = 0.05
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Labelled rows and where they came from.
-
-    Attributes:
-        train: training rows.
-        dev: development rows, never trained on.
-        read: what reading found, by split; "dev" is missing when it was split off.
-        fingerprints: SHA-256 of the rows, by split.
-        lines: line of each training row in its file.
-    """
-
-    train: list[Any]
-    dev: list[Any]
-    read: Mapping[str, data.Rows]
-    fingerprints: Mapping[str, str]
-    lines: Sequence[int]
-
-
-@dataclass(frozen=True)
 class Setup:
     """A run, ready to start.
 
@@ -55,7 +35,7 @@ class Setup:
         task: what is learnt.
         method: how.
         splits: on what.
-        labels: the answers, of all splits together.
+        labels: the answers of all splits, counted in the training rows.
         base: the base model's checked folder.
         model: with the method applied, its vocabulary compacted where that helps, on its device.
         compaction: what was put away of the vocabulary, or None.
@@ -65,6 +45,7 @@ class Setup:
         schedule: all steps.
         learning_rate: the highest one and why.
         precision: of the arithmetic in training.
+        ledgers: what of the texts and answers never reaches the model, by split.
         notices: what the user should know.
     """
 
@@ -82,6 +63,7 @@ class Setup:
     schedule: Schedule
     learning_rate: LearningRate
     precision: torch.dtype
+    ledgers: Mapping[str, Ledger]
     notices: list[str]
 
 
@@ -91,54 +73,13 @@ def make_parts(config: RunConfig) -> tuple[Task, Method]:
     return task, make_method(config.method.name, config.method.options)
 
 
-def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = None) -> Splits:
-    """Read the training rows and the development rows, or split the latter off.
-
-    Args:
-        config: names the files, unless sources are given.
-        task: says what a row is.
-        train: a source in place of data.train: a path, DataFrame, list of dicts …
-        dev: likewise.
-
-    Raises:
-        DataError: a source is missing or has rows that cannot be used.
-    """
-    section = config.data
-    options = data.ReadOptions(mapping=section.columns, format=section.format, skip_bad=section.skip_bad)
-    source = section.train if train is None else train
-    if source is None:
-        raise DataError("there is no training data", fix="tunesmith fit --train FILE")
-    read = {"train": data.read_rows(source, task.Row, task.columns, options)}
-    rows, lines = read["train"].rows, read["train"].lines
-    source = section.dev if dev is None else dev
-    if source is not None:
-        read["dev"] = data.read_rows(source, task.Row, task.columns, options)
-        return Splits(rows, read["dev"].rows, read, _fingerprints(read), lines)
-    labels = task.labels(rows)
-    kept, held = data.split_rows(
-        rows, lambda row: task.stratum(row, labels), section.dev_fraction, config.train.seed, task.texts
-    )
-    if not held or not kept:
-        raise DataError(
-            f"{read['train'].source} has {len(rows)} usable rows with {len(set(map(task.texts, rows)))} different "
-            "texts, too few to hold some out for development",
-            fix="give more different texts, or a development file with --dev",
-        )
-    train_rows, dev_rows = [rows[place] for place in kept], [rows[place] for place in held]
-    return Splits(train_rows, dev_rows, read, _fingerprints(read), [lines[place] for place in kept])
-
-
-def _fingerprints(read: Mapping[str, data.Rows]) -> dict[str, str]:
-    return {name: rows.fingerprint for name, rows in read.items()}
-
-
 def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Setup:
     """Load the base model, encode the rows, apply the method and plan the steps.
 
     Raises:
         TunesmithError: the model, the method or the data do not fit together.
     """
-    labels = task.labels([*splits.train, *splits.dev])
+    labels = find_answers(task, splits)
     base = base_models.resolve(config.model.name, revision=config.model.revision)
     options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout)
     model = load_model(base, task.head(labels), options)
@@ -159,6 +100,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.epochs,
         section.max_steps,
     )
+    ledgers = {"train": ledger.count(train_items), "dev": ledger.count(dev_items)}
     return Setup(
         config=config,
         task=task,
@@ -174,7 +116,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         schedule=schedule,
         learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
         precision=engine.choose_precision(section.precision, model.device),
-        notices=_notices(splits, task, labels, model, train_items),
+        ledgers=ledgers,
+        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens)],
     )
 
 
@@ -196,17 +139,27 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
     ]
     missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
     if missing and labels.kind == "single":
-        shown = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
-        notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {shown}")
+        notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
+    unknown = [name for name, count in zip(labels.names, labels.counts, strict=True) if count == 0]
+    if unknown:
+        which = f"{len(unknown)} of {len(labels.names)} labels stand in no training row"
+        notices.append(f"{which} and cannot be learnt: {_some(unknown)}")
     notices += _say_unknown(model, items)
-    cut = [item for item in items if item.cut_tokens]
-    if cut:
-        share = sum(item.cut_tokens for item in cut) / sum(item.length_tokens + item.cut_tokens for item in items)
-        notices.append(
-            f"{len(cut):,} of {len(items):,} training texts are longer than {model.max_tokens} tokens and were cut "
-            f"({share:.1%} of all tokens lost); --set model.max_tokens=N moves the limit"
-        )
     return notices
+
+
+def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int) -> list[str]:
+    titles = {"train": "training", "dev": "development"}
+    said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
+    if any(found.cut_rows for found in ledgers.values()):
+        said.append(
+            "longer texts: --set model.max_tokens=N where the model allows it, or --set task.long_texts=windows"
+        )
+    return said
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
 def _strata(rows: Sequence[Any], task: Task, labels: Labels) -> Counter[str]:
@@ -240,11 +193,6 @@ def evaluation_interval(setup: Setup) -> int:
     section = setup.config.evaluate
     steps_in_epoch = math.ceil(setup.schedule.steps_in_epochs[0])
     return section.steps or max(1, round(steps_in_epoch / section.per_epoch))
-
-
-def default_folder(config: RunConfig) -> Path:
-    """runs/<task>-<time>, where the user names no folder."""
-    return Path(config.output.folder or f"runs/{config.task.name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 def estimate_memory_bytes(setup: Setup) -> int:

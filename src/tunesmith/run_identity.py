@@ -1,4 +1,4 @@
-"""Whether two runs are the same: what a run depends on, and what a finished folder says about it."""
+"""Whether two runs are the same: what a run depends on, where it is kept, what a finished folder says about it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunesmith import __version__, artifact, checkpoint, durable
+from tunesmith import __version__, artifact, base_models, checkpoint, durable
 from tunesmith.artifact import Artifact
 from tunesmith.checkpoint import Identity
 from tunesmith.config import RunConfig, merge
-from tunesmith.errors import CheckpointError, UserError
+from tunesmith.data.rejects import listed
+from tunesmith.errors import CheckpointError, ModelError, UserError
+from tunesmith.folder_lock import LOCK_NAME
+from tunesmith.labelled_rows import Splits
 from tunesmith.optimization import AS_SET
-from tunesmith.preparation import Setup, Splits
+from tunesmith.preparation import Setup
 
 CHECKPOINTS = "checkpoints"
 """Folder of the training states inside a run's folder."""
+HASH_DIGITS = 6
+"""Of the name of a folder that the user does not name."""
+_OF_A_RUN = frozenset({LOCK_NAME, "rejected.jsonl", checkpoint.CURVES, "tensorboard", "wandb"})
+_OF_NOBODY = frozenset({".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
 
 
 def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
@@ -51,6 +58,52 @@ def settle(config: RunConfig, splits: Splits, learning_rate: float | None) -> di
     return merge(json.loads(config.model_dump_json()), found)
 
 
+def choose_folder(config: RunConfig, splits: Splits) -> Path:
+    """The folder that the user names; without one runs/<task>-<hash of the run>, which the same run finds again."""
+    if config.output.folder is not None:
+        return Path(config.output.folder)
+    settled = settle(config, splits, config.train.learning_rate)
+    which = checkpoint.hash_run(Identity(settled, dict(splits.fingerprints), "", {}, ""))
+    return Path("runs") / f"{config.task.name}-{which[:HASH_DIGITS]}"
+
+
+def check_folder(folder: Path, config: RunConfig) -> None:
+    """Refuse a folder in which a run would write over, or remove, what is not its own. Nothing is written here.
+
+    Its own is a finished model, a training state, and what a run leaves that was killed before its first state.
+
+    Raises:
+        UserError: the folder is somebody else's, is the base model's, or is no folder.
+    """
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file, wanted a folder to write the model into", fix="give another --out")
+    if not folder.is_dir():
+        return
+    if config.model.name != base_models.MINILM_ALIAS and _is_same(folder, Path(config.model.name).expanduser()):
+        raise UserError(f"{folder} is the base model that training starts from", fix="give another --out")
+    if artifact.is_complete(folder) or checkpoint.has_states(folder / CHECKPOINTS):
+        return
+    foreign = sorted(path.name for path in folder.iterdir() if not _is_left_over(path))
+    if foreign:
+        raise UserError(
+            f"{folder} holds files that no run of Tunesmith wrote: {listed(foreign, 5)}", fix="give a new folder: --out"
+        )
+
+
+def _is_same(folder: Path, other: Path) -> bool:
+    return other.is_dir() and folder.samefile(other)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether something may lie in the folder of a run that has no state yet."""
+    if path.name == CHECKPOINTS:
+        return path.is_dir() and all(map(checkpoint.is_ours, path.iterdir()))
+    if path.name in _OF_A_RUN:
+        return (path.parent / LOCK_NAME).is_file()  # every run writes that first
+    return path.name in _OF_NOBODY or durable.is_temporary(path.name)
+
+
 def versions() -> dict[str, str]:
     """Versions of what computes."""
     return {
@@ -71,6 +124,7 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
         "stores": setup.method.tags.stores,
         "adapter": dict(setup.method.adapter_config(setup.model)),
         "head": {**vars(setup.model.head_spec), "names": list(setup.model.head_spec.names)},
+        **artifact.describe_outputs(setup.model),
         "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
         "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},
         "data": {
@@ -98,8 +152,10 @@ def find_finished(folder: Path, config: RunConfig, splits: Splits) -> Artifact |
     try:
         found = artifact.read_artifact(folder)
         rate = config.train.learning_rate or _ruled_rate(found.facts)
-        given = Identity(settle(config, splits, rate), dict(splits.fingerprints), "", {}, "")
-        differences = _compare(found.facts["config"], found.facts["data"]["fingerprints"], given)
+        base = _base_sha256(config, found)
+        given = Identity(settle(config, splits, rate), dict(splits.fingerprints), base, {}, "")
+        facts = found.facts
+        differences = _compare(facts["config"], facts["data"]["fingerprints"], facts["base"]["sha256"], given)
     except UserError as error:
         if config.output.overwrite:
             return None
@@ -115,6 +171,14 @@ def find_finished(folder: Path, config: RunConfig, splits: Splits) -> Artifact |
     )
 
 
+def _base_sha256(config: RunConfig, found: Artifact) -> str:
+    """Hash of the base weights as they are now; of those of then where they are not to be had any more."""
+    try:
+        return base_models.resolve(config.model.name, revision=config.model.revision).sha256
+    except ModelError:
+        return str(found.facts["base"]["sha256"])
+
+
 def _ruled_rate(facts: Mapping[str, Any]) -> float | None:
     """The learning rate of a finished run, where the rule chose it and not the user."""
     chosen = facts["learning_rate"]
@@ -125,11 +189,14 @@ def _drop_leftovers(folder: Path, given: Identity) -> None:
     """Remove the states of the finished run where its process was killed just before it would have."""
     with suppress(CheckpointError, OSError):
         loaded, _ = checkpoint.newest(folder / CHECKPOINTS)
-        if loaded and not _compare(loaded.identity.config, loaded.identity.data_fingerprints, given):
-            durable.discard(folder / CHECKPOINTS)
+        saved = loaded.identity if loaded else None
+        if saved and not _compare(saved.config, saved.data_fingerprints, saved.base_model_sha256, given):
+            checkpoint.clear(folder / CHECKPOINTS)
 
 
-def _compare(config: Mapping[str, Any], fingerprints: Mapping[str, Any], given: Identity) -> list[str]:
+def _compare(
+    config: Mapping[str, Any], fingerprints: Mapping[str, Any], base_sha256: str, given: Identity
+) -> list[str]:
     """How a saved run differs from the given one in what a finished folder knows."""
-    saved = replace(given, config=dict(config), data_fingerprints=dict(fingerprints))
+    saved = replace(given, config=dict(config), data_fingerprints=dict(fingerprints), base_model_sha256=base_sha256)
     return checkpoint.differences(saved, given)

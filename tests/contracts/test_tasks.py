@@ -118,7 +118,7 @@ def test_packed_equals_one_at_a_time_equals_padded(sample: Sample, setups: dict[
         model.set_packed(False)
         padded, _ = outputs_of(task, model, groups)
         if model.head_spec.is_standard:
-            torch.testing.assert_close(packed["logits"], plain_logits(setup, batch), atol=1e-5, rtol=0)
+            torch.testing.assert_close(packed["logits"], model.in_units(plain_logits(setup, batch)), atol=1e-5, rtol=0)
         model.set_packed(True)
         for name, values in packed.items():
             alone = torch.cat([one[name] for one in singly])

@@ -31,7 +31,8 @@ import torch
 from tests.kill import runs
 from tunesmith import artifact, checkpoint, fitting
 from tunesmith.events import Finished, Notice
-from tunesmith.preparation import make_parts, prepare, read_splits
+from tunesmith.labelled_rows import read_splits
+from tunesmith.preparation import make_parts, prepare
 
 SECTIONS: dict[str, tuple[Any, str]] = {
     "s": (checkpoint, "save"),

@@ -249,7 +249,7 @@ def check_header(
         DataError: the table seems to have no header.
     """
     known = {_plain(alias) for column in columns for alias in (column.name, *column.aliases)}
-    known |= {_plain(name) for name in options.mapping.values()}
+    known |= {_plain(name) for name in (*options.mapping.values(), *options.remembered.values())}
     if any(_plain(name) in known for name in names):
         return
     if any(_looks_like_data(name, [row.get(name) for row in sample]) for name in names):

@@ -45,11 +45,12 @@ def classification_scores(counts: Counts, names: Sequence[str], kind: Kind = "si
 
     Macro averages are over all of `names`: a class that is neither among the right answers nor predicted
     counts with 0, as in scikit-learn when `labels=names` is given. In a bootstrap this draws the macro scores
-    of data with classes of one or two rows down a little.
+    of data with classes of one or two rows down a little. A right answer outside `names` is one more class, which
+    is never found.
 
     Args:
         counts: summed counts.
-        names: all classes.
+        names: all classes that can be predicted.
         kind: "single" for one label a row, "multi" for any number.
 
     Returns:
@@ -63,6 +64,7 @@ def classification_scores(counts: Counts, names: Sequence[str], kind: Kind = "si
         >>> classification_scores(sum_counts(rows), ["a", "b"])["accuracy"]
         0.5
     """
+    names = _with_unseen(counts, names)
     rows = [_class_row(counts, name) for name in names]
     true_positives, predicted, gold = _totals(counts, names)
     micro = _scores(true_positives, predicted, gold)
@@ -82,8 +84,8 @@ def per_class_scores(counts: Counts, names: Sequence[str], kind: Kind = "single"
 
     The values are those of scikit-learn's `classification_report(labels=names, zero_division=0)`. The
     averages are the last three entries: `accuracy` (for "multi": `micro avg`), `macro avg`, `weighted avg`;
-    macro is over all of `names`. A class that happens to bear such a name keeps it, and the average gets "
-    (all)" appended.
+    macro is over all of `names`, and right answers outside it follow as classes of their own. A class that
+    happens to bear such a name keeps it, and the average gets " (all)" appended.
 
     Example:
         >>> from tunesmith.metrics import sum_counts
@@ -91,6 +93,7 @@ def per_class_scores(counts: Counts, names: Sequence[str], kind: Kind = "single"
         >>> per_class_scores(total, ["a", "b"])["a"]
         {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666, 'support': 1.0}
     """
+    names = _with_unseen(counts, names)
     table = {name: _class_row(counts, name) for name in names}
     rows = list(table.values())
     if kind == "single":
@@ -151,6 +154,13 @@ def confusion(predicted: Sequence[str], gold: Sequence[str], names: Sequence[str
         raise uneven("confusion matrix", len(predicted), len(gold))
     pairs = Counter(zip(gold, predicted, strict=True))
     return [[pairs[row, column] for column in names] for row in names]
+
+
+def _with_unseen(counts: Counts, names: Sequence[str]) -> list[str]:
+    """The classes, and behind them the right answers that are none of them."""
+    known, mark = set(names), "gold:"
+    unseen = (key.removeprefix(mark) for key in counts if key.startswith(mark))
+    return [*names, *sorted(name for name in unseen if name not in known)]
 
 
 def _scores(true_positives: float, predicted: float, gold: float) -> dict[str, float]:

@@ -10,7 +10,6 @@ from tunesmith.metrics.classification import AVERAGES
 PerClass = Mapping[str, Mapping[str, float]]
 
 
-
 def report_table(per_class: PerClass, digits: int = 3) -> str:
     """Lay out `per_class_scores` as text, in the columns of scikit-learn's classification_report.
 

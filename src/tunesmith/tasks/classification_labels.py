@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,9 @@ from tunesmith.errors import ConfigError, DataError, nearest
 
 MOST_INTEGER_CLASSES = 20
 """An integer column with more different values than this is a number, not classes."""
+NUMBER_SHARE = 0.95
+"""Where so many labels are numbers, the others are holes or mistakes, not classes."""
+WHOLE_NUMBER = re.compile(r"([+-]?\d+)(?:\.0+)?")
 
 _TEXT = (
     *("text", "text_a", "texta", "sentence", "sentence1", "sentence_1", "text1", "text_1", "premise", "question1"),
@@ -58,7 +62,10 @@ def normalise(label: Any, kind: str, separator: str) -> Any:
     if kind == "number":
         number = as_number(label)
         if number is None:
-            raise DataError(f"label {label!r} is no number, and the others are", fix="correct it or leave it out")
+            raise DataError(
+                f"label {label!r} is no number, and the others are",
+                fix="correct it or take the row out; --set task.kind=single if the numbers are names of classes",
+            )
         return number
     if kind == "single":
         if isinstance(label, list):
@@ -76,6 +83,47 @@ def class_name(label: Any) -> str:
     return str(label).strip()
 
 
+def answer_of(label: Any, labels: Labels, separator: str) -> Any:
+    """What `normalise` gives, each class spelt as in `labels`.
+
+    Example:
+        >>> answer_of("1.0", Labels(("0", "1")), "|"), answer_of("2", Labels(("0", "1")), "|")
+        ('1', '2')
+    """
+    answer = normalise(label, labels.kind, separator)
+    if isinstance(answer, str):
+        return _known(answer, labels.names)
+    return list(dict.fromkeys(_known(name, labels.names) for name in answer)) if isinstance(answer, list) else answer
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    """The class that a name means: itself, or the one that spells the same whole number otherwise, as pandas does."""
+    if not WHOLE_NUMBER.fullmatch(name) or name in names:
+        return name
+    return next((other for other in names if as_whole(other) == as_whole(name)), name)
+
+
+def as_whole(name: str) -> str:
+    """A whole number without its decimals; any other name as it is.
+
+    Example:
+        >>> as_whole("1.0"), as_whole("1.5"), as_whole("1.0.0")
+        ('1', '1.5', '1.0.0')
+    """
+    found = WHOLE_NUMBER.fullmatch(name)
+    return found[1] if found else name
+
+
+def _merge_spellings(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of classes; of spellings of one whole number the shortest stands for all."""
+    spelt: dict[str, list[str]] = {}
+    for name in counts:
+        spelt.setdefault(as_whole(name), []).append(name)
+    return {
+        min(names, key=lambda name: (len(name), name)): sum(map(counts.__getitem__, names)) for names in spelt.values()
+    }
+
+
 def guess_kind(labels: Sequence[Any], separator: str) -> str:
     """Whether labels are one class a row, several, or a number.
 
@@ -85,10 +133,12 @@ def guess_kind(labels: Sequence[Any], separator: str) -> str:
     """
     if any(isinstance(label, list) for label in labels):
         return "multi"
-    numbers = [as_number(label) for label in labels]
-    if all(number is not None for number in numbers):
-        whole = all(float(number or 0).is_integer() for number in numbers)
-        return "single" if whole and len(set(numbers)) <= MOST_INTEGER_CLASSES else "number"
+    numbers = [number for label in labels if (number := as_number(label)) is not None]
+    few = all(number.is_integer() for number in numbers) and len(set(numbers)) <= MOST_INTEGER_CLASSES
+    if len(numbers) == len(labels) and few:
+        return "single"
+    if numbers and len(numbers) >= NUMBER_SHARE * len(labels) and not few:
+        return "number"
     texts = [str(label) for label in labels]
     parts = {part.strip() for text in texts for part in text.split(separator)}
     return "multi" if any(separator in text for text in texts) and len(parts) <= len(set(texts)) else "single"
@@ -98,25 +148,39 @@ def find_labels(labels: Sequence[Any], kind: str, separator: str) -> Labels:
     """Find the classes of a data set, in order, or the statistics of its numbers.
 
     Args:
-        labels: as the file has them; none is None.
+        labels: as the file has them; none is None. One that does not go with the others is left out: whoever knows
+            its line names it.
         kind: "auto", "single", "multi" or "number".
         separator: between several labels in one string.
 
     Raises:
-        DataError: there is one class only, or the column is free text.
+        DataError: there is one class only, the column is free text, or no label is of that kind.
     """
     if kind == "auto":
         kind = guess_kind(labels, separator)
-    answers = [normalise(label, kind, separator) for label in labels]
+    answers = _fitting_answers(labels, kind, separator)
     if kind == "number":
         mean = math.fsum(answers) / max(1, len(answers))
         spread = math.sqrt(math.fsum((value - mean) ** 2 for value in answers) / max(1, len(answers)))
         return Labels((), (), kind, {"mean": mean, "deviation": spread, "low": min(answers), "high": max(answers)})
-    counts = Counter(name for answer in answers for name in ([answer] if kind == "single" else answer))
+    found = Counter(name for answer in answers for name in ([answer] if kind == "single" else answer))
+    counts = _merge_spellings(found)
     _check_classes(counts, len(labels))
     numeric = all(as_number(name) is not None for name in counts)
     names = sorted(counts, key=float) if numeric else sorted(counts)
     return Labels(tuple(names), tuple(counts[name] for name in names), kind)
+
+
+def _fitting_answers(labels: Sequence[Any], kind: str, separator: str) -> list[Any]:
+    answers, fault = [], None
+    for label in labels:
+        try:
+            answers.append(normalise(label, kind, separator))
+        except DataError as error:
+            fault = error
+    if fault is not None and not answers:
+        raise fault
+    return answers
 
 
 def _check_classes(counts: Mapping[str, int], rows: int) -> None:

@@ -31,7 +31,7 @@ from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
 from tunesmith.tasks import classification_baselines, classification_labels
-from tunesmith.tasks.token_sequences import encode_texts
+from tunesmith.tasks.token_sequences import encode_texts, encode_windows
 
 
 class ClassificationRow(BaseModel):
@@ -67,6 +67,8 @@ class ClassificationConfig(Section):
     """Stands between the labels of a row with several, where a file cannot hold lists (CSV)."""
     pooling: Literal["standard", "first", "mean", "max"] = "standard"
     """How token vectors become one; anything but standard loads with tunesmith only."""
+    long_texts: Literal["cut", "windows"] = "cut"
+    """cut: the end of a text that is too long is lost; windows: all of it is read, the mean over windows answers."""
     head: Literal["standard", "mlp"] = "standard"
     """standard: the Hugging Face head; mlp: one hidden layer, loads with tunesmith only."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -117,24 +119,25 @@ class TextClassification:
         """One sequence a row; a pair stands in one sequence with the tokenizer's separator."""
         texts = [self.texts(row) for row in rows]
         targets = [None if row.label is None else self._target(row.label, context.labels) for row in rows]
-        return encode_texts(texts, targets, context, first_row)
+        encode = encode_windows if self.config.long_texts == "windows" else encode_texts
+        return encode(texts, targets, context, first_row)
 
     def _target(self, label: Any, labels: Labels) -> Any:
         answer = self._answer(label, labels)
         if labels.kind == "number":
             return answer
-        index = {name: place for place, name in enumerate(labels.names)}
         chosen = [answer] if labels.kind == "single" else answer
-        unknown = [name for name in chosen if name not in index]
+        unknown = [name for name in chosen if name not in labels.names]
         if unknown:
             raise DataError(
                 f"label {unknown[0]!r} was not among the training labels",
                 fix=f"use one of: {', '.join(labels.names[:20])}",
             )
-        return index[answer] if labels.kind == "single" else tuple(index[name] for name in answer)
+        places = tuple(map(labels.names.index, chosen))
+        return places[0] if labels.kind == "single" else places
 
     def _answer(self, label: Any, labels: Labels) -> Any:
-        return classification_labels.normalise(label, labels.kind, self.config.separator)
+        return classification_labels.answer_of(label, labels, self.config.separator)
 
     def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
         """Nothing is masked."""
@@ -145,9 +148,9 @@ class TextClassification:
         return [[index] for index in range(len(items))]
 
     def prepare_head(self, model: Model, labels: Labels) -> None:
-        """A number starts from the mean of the training answers."""
+        """Numbers are learnt as differences from the mean of the training answers, in their standard deviations."""
         if labels.kind == "number":
-            model.set_head_bias(labels.statistics["mean"])
+            model.set_units(_deviation(labels), labels.statistics["mean"])
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """logits (S, C) and the pooled vectors (S, D)."""
@@ -155,10 +158,15 @@ class TextClassification:
         return {"logits": model.sequence_logits(vectors), "vectors": vectors}
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[torch.Tensor, float]:
-        """Cross-entropy, binary cross-entropy over the classes, or squared error; summed over rows."""
+        """Cross-entropy, binary cross-entropy over the classes, or squared error; summed over rows.
+
+        The error of a number is in standard deviations of the training answers: 1 is what their mean would cost.
+        """
         logits, targets = outputs["logits"], [item.target for item in batch.items]
         if labels.kind == "number":
-            return squared_error(logits[:, 0], torch.tensor(targets, device=logits.device))
+            deviation = _deviation(labels)
+            wanted = torch.tensor(targets, device=logits.device) / deviation  # (S,)
+            return squared_error(logits[:, 0].float() / deviation, wanted)
         weights = self._class_weights(labels, logits.device)
         smoothing, gamma = self.config.label_smoothing, self.config.focal_gamma
         if labels.kind == "single":
@@ -207,19 +215,24 @@ class TextClassification:
         return (row.text,) if row.text_b is None else (row.text, row.text_b)
 
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
-        """The class or classes of a row; a number has no name."""
-        if labels.kind == "number" or row.label is None:
+        """The class or classes of a row; a number has no name. Raises DataError for a label of another kind."""
+        if row.label is None:
             return ()
         answer = self._answer(row.label, labels)
+        if labels.kind == "number":
+            return ()
         return tuple(answer) if labels.kind == "multi" else (answer,)
 
     def stratum(self, row: Any, labels: Labels) -> str:
-        """The label; for numbers the tenth of their range."""
+        """The label, of several the rarest; for numbers the tenth of their range."""
         answer = self._answer(row.label, labels)
         if labels.kind == "number":
             low, high = labels.statistics["low"], labels.statistics["high"]
             return str(int(10 * (answer - low) / ((high - low) or 1.0)))
-        return answer if labels.kind == "single" else "|".join(answer)
+        if labels.kind == "single":
+            return str(answer)
+        counts = dict(zip(labels.names, labels.counts, strict=True))
+        return min(answer, key=lambda name: (counts.get(name, 0), name), default="")
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
         """Counts of one row; see `metrics`."""
@@ -272,3 +285,7 @@ class TextClassification:
     def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> ClassificationPrediction:
         probability = None if probabilities is None or not isinstance(value, str) else probabilities[value]
         return ClassificationPrediction(label=value, probability=probability, probabilities=probabilities)
+
+
+def _deviation(labels: Labels) -> float:
+    return labels.statistics["deviation"] or 1.0
