@@ -103,7 +103,7 @@ def check() -> dict[str, str]:
     found = read_result("bench_check")
     if not found:
         return {}
-    return {"check seconds": f"{found['seconds']:.0f}", "check memory": f"{found['peak_rss_bytes'] / 1e9:.2f} GB"}
+    return {"check seconds": f"{found['check_s']:.0f}", "check memory": f"{found['peak_bytes'] / 1e9:.2f} GB"}
 
 
 def main() -> None:

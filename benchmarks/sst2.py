@@ -1,6 +1,6 @@
 """SST-2 dev accuracy of full fine-tuning: transformers.Trainer and Tunesmith, one recipe, several seeds.
 
-Both: AdamW, weight decay 0.01, batches of 16, linear schedule with 6 % warm-up, clipping at 1.0, at most
+Both: AdamW, weight decay 0.01, batches of 64, linear schedule with 6 % warm-up, clipping at 1.0, at most
 128 tokens, bf16, the weights of the last step (none picked on dev). The peer groups by length.
 
 Run: python -m benchmarks.sst2 --data DIR --way peer
@@ -174,8 +174,8 @@ def main() -> None:
     parser.add_argument("--way", choices=sorted(RUNNERS), required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[13, 14, 15])
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rows", type=int, help="train the peer on the first rows only, for a quick look")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", metavar="DIR", help="keep Tunesmith's run folders here; an interrupted run goes on")
