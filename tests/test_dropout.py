@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith import dropout
-from tunesmith.dropout import MaskPool, drop, use_pool
+from tunesmith.dropout import MaskPool, use_pool
 
 SHARE = 0.1
 
@@ -75,7 +75,6 @@ def test_dtype_is_kept(dtype: torch.dtype) -> None:
 def test_nothing_is_dropped_without_a_share() -> None:
     values = torch.arange(5.0)
     assert MaskPool(1).drop(values, 0.0) is values
-    assert torch.equal(drop(values, 0.0, None), values)
 
 
 def test_modules_use_the_pool_until_told_otherwise() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
-    {"errors", "contracts", "allocator", "dropout", "sharing", "strict_yaml"},
+    {"errors", "contracts", "allocator", "dropout", "sharing", "short_attention", "strict_yaml"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state"},
     {"model", "folder_lock"},

@@ -15,8 +15,18 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import DECODERS, FAMILIES, TEXTS, make_tiny_trunk
 from tunesmith import api, artifact, base_models, inference
-from tunesmith.attention import SHORT_TOKENS, attend, make_blocks, make_segments, packed_attention
+from tunesmith.attention import (
+    SHORT_TOKENS,
+    attend_fused,
+    attend_plainly,
+    collect_heads,
+    make_blocks,
+    make_segments,
+    packed_attention,
+    spread_heads,
+)
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels
+from tunesmith.dropout import MaskPool
 from tunesmith.engine import autocast
 from tunesmith.errors import MethodError, ModelError
 from tunesmith.methods.full import Full
@@ -427,19 +437,43 @@ def test_masks_are_added_never_boolean(causal: bool, window: int | None) -> None
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2)], ids=["full", "grouped"])
 @pytest.mark.parametrize("causal", [False, True])
 def test_plain_products_equal_the_fused_kernel(heads: tuple[int, int], causal: bool) -> None:
-    """Long sequences take the other path; both are the same function."""
+    """Two paths, one function and one gradient; the gradients of the plain products are written by hand."""
     generator = torch.Generator().manual_seed(0)
-    longest = SHORT_TOKENS + 16
-    query = torch.randn(2, heads[0], longest, 8, generator=generator)
-    key, value = (torch.randn(2, heads[1], longest, 8, generator=generator) for _ in range(2))
-    bounds = torch.tensor([0, longest, longest + 5], dtype=torch.int32)
-    mask = make_segments(bounds, torch.device("cpu")).mask(causal, 50, torch.float32)
-    assert mask is not None
-    assert mask.shape[-1] == longest
-    fused = attend((query, key, value), mask, (0.0, None), None)[1, :, :5]
-    short = (query[1:, :, :5], key[1:, :, :5], value[1:, :, :5])
-    plain_ = attend(short, mask.expand(2, 1, longest, longest)[1:, :, :5, :5], (0.0, None), None)[0]
-    torch.testing.assert_close(fused, plain_, atol=1e-6, rtol=0)
+    segments = make_segments(torch.tensor([0, 40, 45, 46, 75], dtype=torch.int32), torch.device("cpu"))
+    mask = segments.mask(causal, 20, torch.float32)
+    query = torch.randn(75, heads[0], 8, generator=generator)
+    key, value = (torch.randn(75, heads[1], 8, generator=generator) for _ in range(2))
+    found = []
+    for attend in (attend_plainly, attend_fused):
+        rows = tuple(tensor.clone().requires_grad_() for tensor in (query, key, value))
+        attended = attend((rows[0], rows[1], rows[2]), segments, mask, (0.0, None), 0.3)
+        (attended * torch.linspace(-1, 1, attended.numel()).view_as(attended)).sum().backward()
+        found.append([attended.detach(), *(tensor.grad for tensor in rows)])
+    for plain_, fused in zip(*found, strict=True):
+        torch.testing.assert_close(plain_, fused, atol=1e-5, rtol=0)
+
+
+def test_dropped_weights_get_no_gradient_and_the_others_theirs() -> None:
+    """Dropout of attention weights by hand is dropout by autograd, with the same mask."""
+    segments = make_segments(torch.tensor([0, 7, 20], dtype=torch.int32), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(1)
+    given = [torch.randn(20, 2, 4, generator=generator, dtype=torch.float64) for _ in range(3)]
+    masks = []
+    for _ in range(2):
+        masks.append(MaskPool(seed=3))
+        masks[-1].begin_step(1)
+    mask = segments.mask(False, None, torch.float64)
+    by_hand = [tensor.clone().requires_grad_() for tensor in given]
+    attended = attend_plainly((by_hand[0], by_hand[1], by_hand[2]), segments, mask, (0.5, masks[0]), None)
+    by_autograd = [tensor.clone().requires_grad_() for tensor in given]
+    query, key, value = (spread_heads(tensor, segments) for tensor in by_autograd)  # (S, H, L, d)
+    weights = torch.softmax(query @ key.transpose(2, 3) / 2 + mask, dim=-1)
+    wanted = collect_heads(masks[1].drop(weights, 0.5) @ value, segments)
+    torch.testing.assert_close(attended, wanted)
+    for result in (attended, wanted):
+        result.square().sum().backward()
+    for one, other in zip(by_hand, by_autograd, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_long_and_short_sequences_together(folders: Any, tmp_path: Path) -> None:

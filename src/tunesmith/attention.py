@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunesmith.dropout import MaskPool, drop
+from tunesmith.dropout import MaskPool
+from tunesmith.short_attention import Layout, Options, attend_short
 
 SHORT_TOKENS = 160
 """Up to this length plain matrix products beat the fused kernel on CPU (its masked path is slow)."""
@@ -56,22 +57,17 @@ class Segments:
     slots: Tensor
     valid: Tensor
     masks: dict[tuple[bool, int | None, torch.dtype], Tensor | None] = field(default_factory=dict)
-    layouts: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    layouts: dict[int, Layout] = field(default_factory=dict)
 
-    def layout(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Where tokens of several heads go, so that each head's sequence lies in one piece.
-
-        Returns:
-            (S · H · L,) which row of (T · H, d) each place takes, any row where nothing belongs; and
-            (T · H,) the place of each row.
-        """
+    def layout(self, heads: int) -> Layout:
+        """Where tokens of several heads go, so that each head's sequence lies in one piece."""
         if heads not in self.layouts:
             head = torch.arange(heads, device=self.slots.device)
             sequence, place = self.slots // self.longest, self.slots % self.longest
             slots = ((sequence[:, None] * heads + head) * self.longest + place[:, None]).flatten()
             gather = torch.zeros(self.valid.numel() * heads, dtype=torch.int64, device=self.slots.device)
             gather[slots] = torch.arange(len(slots), device=self.slots.device)
-            self.layouts[heads] = gather, slots
+            self.layouts[heads] = Layout(gather, slots, heads, self.longest)
         return self.layouts[heads]
 
     def mask(self, causal: bool, window: int | None, dtype: torch.dtype) -> Tensor | None:
@@ -205,15 +201,15 @@ def spread(tokens: Tensor, segments: Segments) -> Tensor:
 def spread_heads(tokens: Tensor, segments: Segments) -> Tensor:
     """Lay tokens (T, H, d) out as (S, H, L, d), each head's sequence in one piece; the gaps hold anything."""
     heads, width = tokens.shape[1:]
-    gather, slots = segments.layout(heads)
-    rows: Tensor = _Gather.apply(tokens.reshape(-1, width), gather, slots)  # type: ignore[no-untyped-call]
+    layout = segments.layout(heads)
+    rows: Tensor = _Gather.apply(tokens.reshape(-1, width), layout.gather, layout.slots)  # type: ignore[no-untyped-call]
     return rows.view(len(segments.valid), heads, segments.longest, width)
 
 
 def collect_heads(attended: Tensor, segments: Segments) -> Tensor:
     """Take the tokens (T, H, d) out of (S, H, L, d)."""
     heads, width = attended.shape[1], attended.shape[3]
-    _, slots = segments.layout(heads)
+    slots = segments.layout(heads).slots
     rows: Tensor = _Collect.apply(attended.reshape(-1, width), slots)  # type: ignore[no-untyped-call]
     return rows.view(-1, heads, width)
 
@@ -253,10 +249,10 @@ def packed_attention(
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, H, d), (T, K, d) twice
     done: list[Tensor] = []
     for part in blocks.parts:
-        rows = [spread_heads(tensor[part.start : part.end], part) for tensor in tokens]
         mask = part.mask(causal, options.get("sliding_window"), query.dtype)
-        attended = attend((rows[0], rows[1], rows[2]), mask, (dropout, blocks.masks), scaling)  # (S, H, L, d)
-        done.append(collect_heads(attended, part))
+        rows = [tensor[part.start : part.end] for tensor in tokens]
+        attend = attend_plainly if is_short(part, query.device) else attend_fused
+        done.append(attend((rows[0], rows[1], rows[2]), part, mask, (dropout, blocks.masks), scaling))  # (T, H, d)
     if blocks.tail_tokens:
         done.append(done[-1].new_zeros(blocks.tail_tokens, *done[-1].shape[1:]))
     return (torch.cat(done) if len(done) > 1 else done[0])[None], None
@@ -271,34 +267,58 @@ def _refuse_unknown(options: dict[str, Any], attention_mask: Tensor | None) -> N
         raise NotImplementedError(f"packed attention does not know {', '.join(strange)}")
 
 
-def attend(
-    rows: tuple[Tensor, Tensor, Tensor],
-    mask: Tensor | None,
-    dropout: tuple[float, MaskPool | None],
-    scaling: float | None,
+Rows = tuple[Tensor, Tensor, Tensor]
+"""Queries (T, H, d), keys and values (T, K, d) of packed tokens."""
+Dropout = tuple[float, MaskPool | None]
+"""Share of attention weights dropped, 0 when not training, and where masks come from; None: drawn anew."""
+
+
+def is_short(segments: Segments, device: torch.device) -> bool:
+    """Whether plain products are faster than the fused kernel."""
+    return device.type == "cpu" and segments.longest <= SHORT_TOKENS
+
+
+def attend_plainly(
+    rows: Rows, segments: Segments, mask: Tensor | None, dropout: Dropout, scaling: float | None
 ) -> Tensor:
-    """softmax(q kᵀ · scaling + mask) v (Vaswani et al. 2017, eq. 1), by plain products where they are faster.
+    """softmax(q kᵀ · scaling + mask) v (Vaswani et al. 2017, eq. 1) by plain products.
 
     Args:
-        rows: query (S, H, L, d), key and value (S, K, L, d); K divides H.
+        rows: of the segments' tokens.
+        segments: where sequences stand.
         mask: additive, broadcastable to (S, H, L, L), or None.
-        dropout: share of attention weights dropped, 0 when not training, and where the masks come from.
+        dropout: of attention weights.
         scaling: factor of the scores; default 1/sqrt(d).
 
     Returns:
-        (S, H, L, d).
+        (T, H, d).
     """
     query, key, value = rows
+    heads = query.shape[1]
+    if key.shape[1] != heads:
+        repeat = heads // key.shape[1]
+        key, value = key.repeat_interleave(repeat, dim=1), value.repeat_interleave(repeat, dim=1)
+    share, pool = dropout
+    shape = (len(segments.valid) * heads, segments.longest, segments.longest)
+    kept = None if share == 0 else _keep(shape, query.dtype, share, pool)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return attend_short(query, key, value, Options(segments.layout(heads), mask, kept, scale))
+
+
+def _keep(shape: tuple[int, int, int], dtype: torch.dtype, share: float, pool: MaskPool | None) -> Tensor:
+    """0 where a weight is dropped, 1 / (1 − share) elsewhere."""
+    if pool is not None:
+        return pool.cut(shape, dtype, share)
+    return functional.dropout(torch.ones(shape, dtype=dtype), share)
+
+
+def attend_fused(
+    rows: Rows, segments: Segments, mask: Tensor | None, dropout: Dropout, scaling: float | None
+) -> Tensor:
+    """What `attend_plainly` does, by torch's fused kernel: for long sequences, and on GPUs."""
+    query, key, value = (spread_heads(tensor, segments) for tensor in rows)  # (S, H, L, d), (S, K, L, d) twice
     if key.shape[1] != query.shape[1]:
         repeat = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(repeat, dim=1), value.repeat_interleave(repeat, dim=1)
-    share, pool = dropout
-    if query.device.type != "cpu" or query.shape[2] > SHORT_TOKENS:
-        return functional.scaled_dot_product_attention(query, key, value, mask, share, scale=scaling)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    with torch.autocast(query.device.type, enabled=False):  # it would turn the scores into fp32 and back
-        scores = torch.matmul(query * scale, key.to(query.dtype).transpose(-1, -2))  # (S, H, L, L)
-        if mask is not None:
-            scores = scores + mask
-        weights = drop(functional.softmax(scores, dim=-1).to(value.dtype), share, pool)
-        return torch.matmul(weights, value)
+    attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout[0], scale=scaling)
+    return collect_heads(attended, segments)

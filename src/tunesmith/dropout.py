@@ -7,27 +7,15 @@ is as random as a drawn one; two masks share values only where their pieces over
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 POOL_VALUES = 2**22
-
-
-class _Masked(torch.autograd.Function):
-    """values · mask; the mask gets no gradient and is not copied."""
-
-    @staticmethod
-    def forward(context: Any, values: Tensor, mask: Tensor) -> Tensor:
-        context.save_for_backward(mask)
-        return values * mask
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient * context.saved_tensors[0], None
 
 
 class MaskPool:
@@ -59,19 +47,17 @@ class MaskPool:
             >>> sorted(set(pool.drop(torch.ones(1000), 0.5).tolist()))
             [0.0, 2.0]
         """
-        if share == 0:
-            return values
-        dropped: Tensor = _Masked.apply(values, self._cut(values, share))  # type: ignore[no-untyped-call]
-        return dropped
+        return values if share == 0 else values * self.cut(values.shape, values.dtype, share)
 
-    def _cut(self, values: Tensor, share: float) -> Tensor:
-        pool = self._pool(share, values.dtype)
-        pieces, wanted = [], values.numel()
+    def cut(self, shape: Sequence[int], dtype: torch.dtype, share: float) -> Tensor:
+        """The next mask: 0 where a value is dropped, 1 / (1 − share) elsewhere. Perhaps a view: never write into it."""
+        pool = self._pool(share, dtype)
+        pieces, wanted = [], math.prod(shape)
         while wanted > 0:
             start = self._places.randrange(POOL_VALUES)
             pieces.append(pool[start : start + min(wanted, POOL_VALUES - start)])
             wanted -= len(pieces[-1])
-        return (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).view(values.shape)
+        return (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).view(*shape)
 
     def _pool(self, share: float, dtype: torch.dtype) -> Tensor:
         key = (share, dtype)
@@ -98,10 +84,3 @@ def use_pool(model: nn.Module, pool: MaskPool | None) -> None:
 
 def _pooled(module: nn.Dropout, pool: MaskPool) -> Any:
     return lambda values: pool.drop(values, module.p) if module.training else values
-
-
-def drop(values: Tensor, share: float, pool: MaskPool | None) -> Tensor:
-    """Dropout of attention weights, from a pool where there is one."""
-    if pool is not None:
-        return pool.drop(values, share)
-    return functional.dropout(values, share, training=share > 0)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from tunesmith.allocator import keep_freed_memory
 from tunesmith.config import TrainSection
@@ -24,7 +23,7 @@ from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Tas
 from tunesmith.dropout import MaskPool
 from tunesmith.errors import ConfigError, TrainingError
 from tunesmith.model import Model
-from tunesmith.optimization import schedule_factor, set_learning_rate
+from tunesmith.optimization import gradient_norm, schedule_factor, set_learning_rate, step_clipped
 from tunesmith.packing import Schedule, fill, pack
 
 
@@ -85,12 +84,12 @@ def steps(
                     break
                 except (torch.OutOfMemoryError, RuntimeError) as error:
                     budget_tokens = _halved(error, budget_tokens, groups, runs)
-            norm = _clip(parameters, job.settings.clip)
+            norm = gradient_norm(parameters)
             if not math.isfinite(norm):
                 rows = [item.row for group in groups for item in group]
                 message = f"the gradient of step {step} is {norm}; {_say_rows(rows)}"
                 raise TrainingError(message, fix=_NOT_FINITE_FIX, rows=rows)
-            optimizer.step()
+            step_clipped(optimizer, norm, job.settings.clip)
             optimizer.zero_grad(set_to_none=True)
             yield StepReport(
                 step=step,
@@ -212,16 +211,6 @@ def _corrupted(job: Job, index: int, epoch: int) -> list[Encoded]:
         job.task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}"))
         for item in job.groups[index]
     ]
-
-
-def _clip(parameters: Sequence[nn.Parameter], limit: float) -> float:
-    """Scale the gradients down to a norm of `limit` where theirs is larger; returns theirs."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = float(nn.utils.get_total_norm(gradients))
-    if 0 < limit < norm:
-        for gradient in gradients:
-            gradient.mul_(limit / norm)
-    return norm
 
 
 def _halved(

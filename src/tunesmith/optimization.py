@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -107,6 +108,40 @@ def build_optimizer(model: Model, settings: TrainSection, learning_rate: float) 
         return torch.optim.SGD(options, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(options, fused=model.device.type in {"cpu", "cuda"})
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:
+    """Euclidean norm of all gradients together."""
+    return float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+
+
+def step_clipped(optimizer: torch.optim.Optimizer, norm: float, limit: float) -> None:
+    """Move the weights, by gradients scaled down to a norm of `limit` where theirs is larger (Pascanu et al. 2013).
+
+    The fused optimizers scale while they read the gradients; for others they are scaled first. Afterwards the gradients
+    are used up.
+
+    Args:
+        optimizer: with gradients in its parameters.
+        norm: of these gradients.
+        limit: largest norm; 0 switches clipping off.
+    """
+    if not 0 < limit < norm:
+        optimizer.step()
+        return
+    if all(group.get("fused") for group in optimizer.param_groups):
+        device = optimizer.param_groups[0]["params"][0].device
+        vars(optimizer)["grad_scale"] = torch.tensor(norm / limit, device=device)  # the gradients are divided by it
+        try:
+            optimizer.step()
+        finally:
+            del vars(optimizer)["grad_scale"]
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.mul_(limit / norm)
+    optimizer.step()
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:

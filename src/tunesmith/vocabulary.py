@@ -33,6 +33,30 @@ class Compaction:
     padding_idx: int | None
 
 
+class _Buffer:
+    """A gradient table that is kept from step to step; only the rows of the last step are cleared.
+
+    Args:
+        table: (U, D) zeros are made like it.
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        self.rows = torch.zeros_like(table)
+        self._touched: list[Tensor] = []
+
+    def clear(self) -> Tensor:
+        """All zeros again."""
+        for ids in self._touched:
+            self.rows.index_fill_(0, ids, 0.0)
+        self._touched = []
+        return self.rows
+
+    def add(self, ids: Tensor, rows: Tensor) -> None:
+        """Add `rows` (N, D) at `ids` (N,)."""
+        self._touched.append(ids)
+        self.rows.index_add_(0, ids, rows)
+
+
 class _Lookup(torch.autograd.Function):
     """Rows of a table; the gradient is added into one buffer that is kept from step to step.
 
@@ -40,7 +64,7 @@ class _Lookup(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, table: Tensor, ids: Tensor, buffer: Tensor, padding_idx: int | None) -> Tensor:
+    def forward(context: Any, table: Tensor, ids: Tensor, buffer: _Buffer, padding_idx: int | None) -> Tensor:
         context.table, context.ids, context.buffer, context.padding_idx = table, ids, buffer, padding_idx
         return functional.embedding(ids, table)
 
@@ -51,8 +75,8 @@ class _Lookup(torch.autograd.Function):
         if context.padding_idx is not None:
             rows = rows.masked_fill((ids == context.padding_idx)[:, None], 0.0)
         if table.grad is None:
-            table.grad = context.buffer.zero_()
-        table.grad.index_add_(0, ids, rows)
+            table.grad = context.buffer.clear()
+        context.buffer.add(ids, rows)
         return None, None, None, None
 
 
@@ -92,7 +116,7 @@ def compact(model: Model, ids: list[int]) -> Compaction:
     if embedding.padding_idx is not None:
         embedding.padding_idx = ids.index(embedding.padding_idx) if embedding.padding_idx in ids else None
     _set_rows(embedding, compaction.full[used])
-    buffer = torch.zeros_like(embedding.weight)
+    buffer = _Buffer(embedding.weight.detach())
     vars(embedding)["forward"] = lambda ids: _Lookup.apply(  # type: ignore[no-untyped-call]
         embedding.weight, ids, buffer, embedding.padding_idx
     )
