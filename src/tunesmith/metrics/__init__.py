@@ -10,9 +10,11 @@ from tunesmith.metrics.classification import (
 from tunesmith.metrics.counts import SHARES_OF_ROWS, SMALLER_IS_BETTER, ratio, row_mistakes, sum_counts
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
+from tunesmith.metrics.p_values import ALPHA, format_p
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
+    "ALPHA",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
     "classification_counts",
@@ -22,6 +24,7 @@ __all__ = [
     "entity_counts",
     "entity_scores",
     "entity_tables",
+    "format_p",
     "matthews",
     "number_counts",
     "number_scores",
