@@ -22,7 +22,7 @@ from tunesmith.comparing.contestants import Contestant, check_same_question
 from tunesmith.errors import UserError
 
 SETTINGS = ["train.learning_rate=1e-2", "model.dropout=0", "task.pooling=mean", "evaluate.baselines=false"]
-SETTINGS += ["evaluate.resamples=100", "train.epochs=8", "train.batch_size=8"]
+SETTINGS += ["evaluate.resamples=100", "train.epochs=6", "train.batch_size=8"]
 ROWS = make_rows(140)
 TRAIN, TEST = ROWS[:80], ROWS[80:]
 
