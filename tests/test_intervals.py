@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError, DataError
-from tunesmith.evaluation import scoring
+from tunesmith.evaluation import paired, scoring
 from tunesmith.evaluation.intervals import (
     bootstrap_intervals,
     bootstrap_rows,
@@ -158,7 +158,7 @@ def test_evaluation_goes_through_the_task(headline: str) -> None:
     good = scoring.score_predictions(task, [1, 2, 3] * 19 + [1, 3, 2], golds, labels, resamples=100)
     poor = scoring.score_predictions(task, [1, 1, 2] * 20, golds, labels, resamples=100)
     assert good.value > poor.value
-    gain = scoring.difference(poor, good, task, labels, resamples=100)
+    gain = paired.difference(poor, good, task, labels, resamples=100)
     assert gain.value == pytest.approx(good.value - poor.value)
     assert gain.low > 0
     written = scoring.to_json(good, {"majority": poor}, 1.5)
@@ -175,6 +175,6 @@ def test_only_the_same_rows_can_be_compared() -> None:
     first = scoring.score_predictions(task, [1, 2], [1, 2], labels)
     second = scoring.score_predictions(task, [1, 2], [2, 1], labels)
     with pytest.raises(DataError, match="same right answers"):
-        scoring.difference(first, second, task, labels)
+        paired.difference(first, second, task, labels)
     with pytest.raises(DataError, match="1 predictions and 2"):
         scoring.score_predictions(task, [1], [1, 2], labels)

@@ -19,8 +19,8 @@ LAYERS = [
     {"checking", "judging", "planning", "run_identity"},
     {"fitting"},
     {"trackers", "console", "prediction_files"},
-    {"api", "check_report"},
-    {"demo", "estimator"},
+    {"api", "check_report", "compare_report"},
+    {"comparing", "demo", "estimator"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tunesmith.api import Result, check, evaluate, fit, load, predict
+    from tunesmith.comparing import compare
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
@@ -25,13 +26,14 @@ __all__ = [
     "TextClassifier",
     "TunesmithError",
     "check",
+    "compare",
     "evaluate",
     "fit",
     "load",
     "predict",
 ]
 
-_HOMES = {"RunConfig": "config", "TunesmithError": "errors", "TextClassifier": "estimator"}
+_HOMES = {"compare": "comparing", "RunConfig": "config", "TunesmithError": "errors", "TextClassifier": "estimator"}
 
 
 def __getattr__(name: str) -> Any:

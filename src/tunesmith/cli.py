@@ -169,6 +169,42 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    systems: Annotated[
+        list[str],
+        typer.Argument(metavar="A B", help="Folders that fit wrote, or patterns in quotes; one may be a file."),
+    ],
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Labelled rows, or - for standard input.")],
+    metric: Annotated[str | None, typer.Option(help="The score that decides; default: the task's headline.")] = None,
+    setting: Settings = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether model B is better than A on labelled rows, how much, and which rows changed.
+
+    One of the two may be a file that predict wrote as JSON lines. For several seeds of each configuration give
+    patterns in quotes: then the interval covers seeds and rows.
+    """
+    if len(systems) != 2:
+        raise typer.BadParameter(
+            f"{len(systems)} systems came, wanted two, A and B; several runs of one are a pattern in quotes: 'runs/a-*'"
+        )
+    with _guarded() as console:
+        from tunesmith.console import working
+
+        options = _read_options(setting, skip_bad=skip_bad, labels_required=True)
+        with working(console, "answering and comparing"):
+            from tunesmith.comparing import compare as compare_systems
+
+            report = compare_systems(systems[0], systems[1], data, metric=metric, options=options)
+        from tunesmith.compare_report import show_comparison
+
+        show_comparison(console, report)
+        if as_json:
+            _print_json(report)
+
+
+@app.command()
 def predict(
     folder: Folder,
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts for a quick trial.")] = None,

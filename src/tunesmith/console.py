@@ -23,7 +23,7 @@ from tunesmith.contracts import StepReport
 from tunesmith.data.rejects import printable
 from tunesmith.errors import Interrupted
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
-from tunesmith.metrics import SMALLER_IS_BETTER, report_table
+from tunesmith.metrics import ALPHA, SMALLER_IS_BETTER, format_p, report_table
 
 PARTS = 10
 """Progress lines of a whole run where there is no terminal."""
@@ -230,11 +230,28 @@ def describe_gain(metrics: Mapping[str, Any]) -> str:
     if gain is None:
         return f"{name} {format_interval(after)} {rows}"
     before = after["value"] - gain["value"]
-    unsure = "" if gain["low"] > 0 or gain["high"] < 0 else "; the interval holds 0, so the gain is not certain"
     return (
         f"before → after fine-tuning: {name} {before:.3f} → {after['value']:.3f} "
-        f"({gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]) {rows}{unsure}"
+        f"({format_difference(gain)}) {rows}{_doubt(gain)}"
     )
+
+
+def _doubt(gain: Mapping[str, Any]) -> str:
+    """Why a gain is not certain; folders of early versions have no p."""
+    if "p" in gain:
+        return "" if gain["p"] < ALPHA else f"; p is not below {ALPHA}, so the gain is not certain"
+    return "" if gain["low"] > 0 or gain["high"] < 0 else "; the interval holds 0, so the gain is not certain"
+
+
+def format_difference(gain: Mapping[str, Any]) -> str:
+    """A difference with its interval, and its p-value where there is one.
+
+    Example:
+        >>> format_difference({"value": 0.022, "low": 0.008, "high": 0.036, "p": 0.002})
+        '+0.022 [+0.008, +0.036], p = 0.002'
+    """
+    shown = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+    return f"{shown}, {format_p(gain['p'])}" if "p" in gain else shown
 
 
 def find_rivals(metrics: Mapping[str, Any]) -> list[str]:

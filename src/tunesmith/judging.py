@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
 from tunesmith.contracts import Encoded, Labels, Task
 from tunesmith.errors import ConfigError, nearest
-from tunesmith.evaluation.scoring import Evaluation, difference, score_predictions, to_json
+from tunesmith.evaluation.paired import difference
+from tunesmith.evaluation.scoring import Evaluation, score_predictions, to_json
 from tunesmith.metrics import sum_counts
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
@@ -104,8 +105,9 @@ def report_contest(
     report = to_json(judged, competitors, time.perf_counter() - began)
     report["baseline_titles"] = {b.name: b.title for b in task.baselines(labels) if b.name in competitors}
     if BEFORE in competitors:
-        gain = difference(competitors[BEFORE], judged, task, labels, resamples=contest.settings.resamples)
-        report["gain"] = asdict(gain)
+        draws = contest.settings.resamples
+        gain = difference(competitors[BEFORE], judged, task, labels, resamples=draws, shuffles=draws)
+        report["gain"] = gain.to_json()
     return report
 
 

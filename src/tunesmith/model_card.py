@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tunesmith.contracts import Labels
+from tunesmith.metrics import format_p
 
 
 def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
@@ -54,7 +55,10 @@ def _scores(metrics: Mapping[str, Any]) -> str:
         lines.append(f"| {name} | {_interval(scores[headline])} |")
     lines.append(f"| **this model** | **{_interval(metrics['scores'][headline])}** |")
     if "gain" in metrics:
-        lines += ["", f"Gain over the model before fine-tuning: {_interval(metrics['gain'], signed=True)}."]
+        lines += [
+            "",
+            f"Gain over the model before fine-tuning: {_interval(metrics['gain'], signed=True)}{_p(metrics)}.",
+        ]
     return "\n".join(lines)
 
 
@@ -70,6 +74,12 @@ def _where(split: str) -> str:
 def _interval(score: Mapping[str, float], signed: bool = False) -> str:
     sign = "+" if signed else ""
     return f"{score['value']:{sign}.3f} [{score['low']:{sign}.3f}, {score['high']:{sign}.3f}]"
+
+
+def _p(metrics: Mapping[str, Any]) -> str:
+    """The gain's p-value; early versions had none."""
+    p = metrics["gain"].get("p")
+    return "" if p is None else f", {format_p(p)}"
 
 
 def _use(facts: Mapping[str, Any], labels: Labels) -> str:

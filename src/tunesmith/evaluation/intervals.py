@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 _BLOCK_CELLS = 4_000_000
 """Weights held at once (32 MB): memory does not grow with the number of resamples."""
-_DRAWN_ROWS = 10_000_000
+DRAWN_ROWS = 10_000_000
 """Most rows drawn in all where each drawn set is scored row by row: half a minute and not six for 100,000 rows."""
 _FEWEST_RESAMPLES = 100
 
@@ -79,7 +79,7 @@ def bootstrap_intervals(
         >>> found["accuracy"].value, 0.70 < found["accuracy"].low < 0.75 < found["accuracy"].high < 0.80
         (0.75, True)
     """
-    drawn = _drawn_counts(row_counts, resamples, seed)
+    drawn = drawn_counts(row_counts, resamples, seed)
     return _intervals((score(counts) for counts in drawn), len(row_counts), level)
 
 
@@ -109,12 +109,12 @@ def paired_difference(
         DataError: there is no row, or the two lists differ in length.
         ConfigError: `resamples` or `level` makes no sense.
     """
-    _check_paired(len(row_counts_before), len(row_counts_after))
+    check_paired(len(row_counts_before), len(row_counts_after))
     joint = [
         {(0, key): count for key, count in before.items()} | {(1, key): count for key, count in after.items()}
         for before, after in zip(row_counts_before, row_counts_after, strict=True)
     ]
-    drawn = _drawn_counts(joint, resamples, seed)
+    drawn = drawn_counts(joint, resamples, seed)
     return _intervals((_gain(score, counts) for counts in drawn), len(joint), level)
 
 
@@ -143,9 +143,8 @@ def bootstrap_rows(
         DataError: there is no row, or the two lists differ in length.
         ConfigError: `resamples` or `level` makes no sense.
     """
-    _check_paired(len(predictions), len(golds))
-    affordable = max(_FEWEST_RESAMPLES, _DRAWN_ROWS // max(1, len(golds)))
-    drawn = _drawn_rows(len(golds), min(resamples, affordable), seed)
+    check_paired(len(predictions), len(golds))
+    drawn = drawn_rows(len(golds), affordable_draws(resamples, len(golds)), seed)
     scores = (
         score_rows(list(map(predictions.__getitem__, rows)), list(map(golds.__getitem__, rows))) for rows in drawn
     )
@@ -176,16 +175,21 @@ def paired_difference_rows(
         ConfigError: `resamples` or `level` makes no sense.
     """
     before, after = predictions
-    _check_paired(len(before), len(golds))
+    check_paired(len(before), len(golds))
 
     def gain(pairs: Sequence[Any], truth: Sequence[Any]) -> Scores:
         first = score_rows([pair[0] for pair in pairs], truth)
         second = score_rows([pair[1] for pair in pairs], truth)
         return {name: second[name] - first[name] for name in second}
 
-    _check_paired(len(before), len(after))
+    check_paired(len(before), len(after))
     pairs = list(zip(before, after, strict=True))
     return bootstrap_rows(pairs, golds, gain, resamples=resamples, seed=seed, level=level)
+
+
+def affordable_draws(resamples: int, rows: int) -> int:
+    """How many sets are drawn where each is scored row by row."""
+    return min(resamples, max(_FEWEST_RESAMPLES, DRAWN_ROWS // max(1, rows)))
 
 
 def _gain(score: Callable[[Counts], Scores], counts: Mapping[tuple[int, str], float]) -> Scores:
@@ -218,10 +222,10 @@ def _interval(value: float, drawn: Sequence[float], n: int, level: float) -> Int
     return Interval(float(value), float(low), float(high), n)
 
 
-def _drawn_counts(rows: Sequence[Mapping[Key, float]], resamples: int, seed: int) -> Iterator[dict[Key, float]]:
+def drawn_counts(rows: Sequence[Mapping[Key, float]], resamples: int, seed: int) -> Iterator[dict[Key, float]]:
     """Yield the summed counts of all rows, then those of each drawn set."""
     _check(len(rows), resamples)
-    keys, matrix, distinct_of = _merge(rows)
+    keys, matrix, distinct_of = merge_rows(rows)
     multiplicity = np.bincount(distinct_of).astype(np.float64)
     yield dict(zip(keys, (multiplicity @ matrix).tolist(), strict=True))
     for weights in _weights(distinct_of, resamples, seed):
@@ -229,7 +233,7 @@ def _drawn_counts(rows: Sequence[Mapping[Key, float]], resamples: int, seed: int
             yield dict(zip(keys, sums.tolist(), strict=True))
 
 
-def _merge(rows: Sequence[Mapping[Key, float]]) -> tuple[list[Key], Any, NDArray[np.int64]]:
+def merge_rows(rows: Sequence[Mapping[Key, float]]) -> tuple[list[Key], Any, NDArray[np.int64]]:
     """Merge rows with equal counts.
 
     Returns:
@@ -275,7 +279,7 @@ def _weights(distinct_of: NDArray[np.int64], resamples: int, seed: int) -> Itera
         yield counted.reshape(size, distinct).astype(np.float64)
 
 
-def _drawn_rows(rows: int, resamples: int, seed: int) -> Iterator[list[int]]:
+def drawn_rows(rows: int, resamples: int, seed: int) -> Iterator[list[int]]:
     """Yield all row indices, then those of each drawn set."""
     _check(rows, resamples)
     generator = np.random.default_rng(seed)
@@ -292,7 +296,8 @@ def _check(rows: int, resamples: int) -> None:
         raise ConfigError(message, fix="set evaluate.resamples to 1000")
 
 
-def _check_paired(left: int, right: int) -> None:
+def check_paired(left: int, right: int) -> None:
+    """Raise DataError unless two systems were judged on as many rows."""
     if left != right:
         message = f"{left} rows on one side and {right} on the other, wanted the same rows on both"
         raise DataError(message, fix="score both on the same file")

@@ -71,9 +71,9 @@ def score_predictions(
         message = f"{len(predictions)} predictions and {len(golds)} right answers, wanted as many of each"
         raise DataError(message, fix="predict every row of the labelled file")
     row_counts = [task.tally(p, gold, labels) for p, gold in zip(predictions, golds, strict=True)]
-    scores = intervals.bootstrap_intervals(row_counts, _score(task, labels), resamples=resamples, seed=seed)
+    scores = intervals.bootstrap_intervals(row_counts, scorer(task, labels), resamples=resamples, seed=seed)
     if task.score_rows(predictions, golds, labels):
-        by_rows = _score_rows(task, labels)
+        by_rows = row_scorer(task, labels)
         scores |= intervals.bootstrap_rows(predictions, golds, by_rows, resamples=resamples, seed=seed)
     return Evaluation(
         headline=task.headline(labels),
@@ -86,34 +86,6 @@ def score_predictions(
         golds=golds,
         n=len(golds),
     )
-
-
-def difference(
-    before: Evaluation,
-    after: Evaluation,
-    task: Task,
-    labels: Labels,
-    *,
-    resamples: int = 1000,
-    seed: int = 13,
-) -> Interval:
-    """Return after - before of the headline score, paired: both systems on the same drawn rows.
-
-    Raises:
-        DataError: the two were not judged on the same rows.
-    """
-    if list(before.golds) != list(after.golds):
-        message = f"the two evaluations ({before.n} and {after.n} rows) are not of the same right answers"
-        raise DataError(message, fix="score both systems on the same file")
-    name = after.headline
-    if task.score_rows(after.predictions, after.golds, labels).get(name) is None:
-        gains = intervals.paired_difference(
-            before.row_counts, after.row_counts, _score(task, labels, name), resamples=resamples, seed=seed
-        )
-    else:
-        pair, by_rows = (before.predictions, after.predictions), _score_rows(task, labels)
-        gains = intervals.paired_difference_rows(pair, after.golds, by_rows, resamples=resamples, seed=seed)
-    return gains[name]
 
 
 def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds: float) -> dict[str, Any]:
@@ -147,7 +119,9 @@ def _plain(scores: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     return {name: asdict(interval) for name, interval in scores.items()}
 
 
-def _score(task: Task, labels: Labels, only: str | None = None) -> Callable[[Counts], dict[str, float]]:
+def scorer(task: Task, labels: Labels, only: str | None = None) -> Callable[[Counts], dict[str, float]]:
+    """Summed counts → the task's scores, or one of them."""
+
     def score(counts: Counts) -> dict[str, float]:
         scores = task.score(counts, labels)
         return scores if only is None else {only: scores[only]}
@@ -155,5 +129,13 @@ def _score(task: Task, labels: Labels, only: str | None = None) -> Callable[[Cou
     return score
 
 
-def _score_rows(task: Task, labels: Labels) -> Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]:
-    return lambda predictions, golds: task.score_rows(predictions, golds, labels)
+def row_scorer(
+    task: Task, labels: Labels, only: str | None = None
+) -> Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]:
+    """(predictions, right answers) → the task's scores that are no sums, or one of them."""
+
+    def score(predictions: Sequence[Any], golds: Sequence[Any]) -> dict[str, float]:
+        scores = task.score_rows(predictions, golds, labels)
+        return scores if only is None else {only: scores[only]}
+
+    return score

@@ -7,12 +7,15 @@ from tunesmith.metrics.classification import (
     matthews,
     per_class_scores,
 )
-from tunesmith.metrics.counts import SMALLER_IS_BETTER, ratio, sum_counts
+from tunesmith.metrics.counts import SHARES_OF_ROWS, SMALLER_IS_BETTER, ratio, row_mistakes, sum_counts
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
+from tunesmith.metrics.p_values import ALPHA, format_p
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
+    "ALPHA",
+    "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
     "classification_counts",
     "classification_scores",
@@ -21,12 +24,14 @@ __all__ = [
     "entity_counts",
     "entity_scores",
     "entity_tables",
+    "format_p",
     "matthews",
     "number_counts",
     "number_scores",
     "per_class_scores",
     "ratio",
     "report_table",
+    "row_mistakes",
     "spearman",
     "sum_counts",
 ]
