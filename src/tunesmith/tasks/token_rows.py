@@ -52,10 +52,16 @@ class FoundEntity(Entity):
 
 
 class TokenPrediction(BaseModel):
-    """The entities of one row, in the order of the text."""
+    """The entities of one row, in the order of the text.
+
+    Attributes:
+        entities: what was found.
+        uncertain: what was found, too, but the model is not sure enough; None where that was not asked.
+    """
 
     model_config = ConfigDict(frozen=True)
     entities: list[FoundEntity]
+    uncertain: list[FoundEntity] | None = None
 
 
 @dataclass(frozen=True)
