@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,18 +48,13 @@ class Scope:
     Attributes:
         means: (G, D) mean vector of each group.
         whitening: (D, D); the covariance of known vectors times it, from both sides, is the identity.
-        scores: (Q,) quantiles, from the lowest up, of the distances of held-out texts.
     """
 
-    means: NDArray[np.float32]
-    whitening: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    means: Floats
+    whitening: Floats
 
 
-QUANTILES = 1001
-
-
-def fit_scope(vectors: NDArray[np.float32], groups: NDArray[np.int64], held_out: NDArray[np.float32]) -> Scope:
+def fit_scope(vectors: Floats, groups: NDArray[np.int64]) -> Scope:
     """Learn where known texts lie (Lee et al. 2018: one Gaussian a class, with a shared covariance).
 
     The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004), so that it can be inverted
@@ -69,31 +63,43 @@ def fit_scope(vectors: NDArray[np.float32], groups: NDArray[np.int64], held_out:
     Args:
         vectors: (N, D) of the training rows.
         groups: (N,) the group of each, from 0 without gaps.
-        held_out: (H, D) of rows that were not trained on.
     """
     from sklearn.covariance import ledoit_wolf
 
-    given = vectors.astype(np.float64)
-    counts = np.bincount(groups).astype(np.float64)
-    means = np.stack([given[groups == group].mean(axis=0) for group in range(len(counts))])
-    covariance, _ = ledoit_wolf(given - means[groups], assume_centered=True)
+    counts = np.bincount(groups)
+    means = np.stack([vectors[groups == group].mean(axis=0) for group in range(len(counts))])
+    covariance, _ = ledoit_wolf(vectors - means[groups], assume_centered=True)
     values, directions = np.linalg.eigh(covariance)
-    smallest = max(float(values.max()) * 1e-9, float(np.finfo(np.float32).tiny))
-    whitening = (directions / np.sqrt(np.maximum(values, smallest))).astype(np.float32)
-    bare = Scope(means.astype(np.float32), whitening, np.zeros(1, dtype=np.float32))
-    quantiles = np.quantile(distances(held_out, bare), np.linspace(0, 1, QUANTILES))
-    return Scope(bare.means, whitening, quantiles.astype(np.float32))
+    smallest = max(float(values.max()) * 1e-9, float(np.finfo(np.float64).tiny))
+    return Scope(means, directions / np.sqrt(np.maximum(values, smallest)))
 
 
-def distances(vectors: NDArray[np.float32], scope: Scope) -> Floats:
-    """(N,) Mahalanobis distance of each vector (N, D) to the nearest group."""
-    points = vectors.astype(np.float64) @ scope.whitening
-    centres = scope.means.astype(np.float64) @ scope.whitening
+def distances(vectors: Floats, scope: Scope) -> Floats:
+    """(N,) Mahalanobis distance of each vector (N, D) to the nearest group.
+
+    Example:
+        >>> scope = Scope(means=np.array([[0.0, 0.0], [9.0, 0.0]]), whitening=np.eye(2))
+        >>> distances(np.array([[3.0, 4.0], [9.0, 1.0]]), scope).tolist()
+        [5.0, 1.0]
+    """
+    points, centres = vectors @ scope.whitening, scope.means @ scope.whitening
     squares = (points**2).sum(1)[:, None] - 2 * points @ centres.T + (centres**2).sum(1)
-    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0.0)), dtype=np.float64)
+    found: Floats = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+    return found
 
 
-def out_of_scope_scores(vectors: NDArray[np.float32], scope: Scope) -> Floats:
-    """(N,) share of the held-out texts that lie nearer to a known group: 0.99 is farther than 99 % of them."""
-    found: Any = np.interp(distances(vectors, scope), scope.scores, np.linspace(0, 1, len(scope.scores)))
-    return np.asarray(found, dtype=np.float64)
+def neighbour_distances(vectors: Floats, known: Floats, neighbours: int = 10) -> Floats:
+    """(N,) distance to the k-th nearest known vector, all at length 1 (Sun et al. 2022).
+
+    Args:
+        vectors: (N, D), none of them zero.
+        known: (M, D) of the training rows.
+        neighbours: k, at most M.
+
+    Example:
+        >>> neighbour_distances(np.array([[2.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]), 2).round(3).tolist()
+        [1.414]
+    """
+    points, others = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in (vectors, known))
+    nearest = np.partition(-points @ others.T, neighbours - 1, axis=1)[:, neighbours - 1]
+    return np.asarray(np.sqrt(np.maximum(2 + 2 * nearest, 0.0)), dtype=np.float64)

@@ -51,8 +51,7 @@ class ClassificationPrediction(BaseModel):
         label: class name, list of class names, or number.
         probability: of the named class; None for several labels and numbers.
         probabilities: of every class; None for numbers.
-        abstained: the model is not sure enough; None where that was not asked.
-        out_of_scope: share of known texts that lie nearer to the training texts; None where that was not learnt.
+        abstained: the model is less sure than was asked for; None where nothing was asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +59,6 @@ class ClassificationPrediction(BaseModel):
     probability: float | None = None
     probabilities: dict[str, float] | None = None
     abstained: bool | None = None
-    out_of_scope: float | None = None
 
 
 class ClassificationConfig(Section):

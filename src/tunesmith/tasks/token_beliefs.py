@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tunesmith.contracts import Beliefs
-from tunesmith.tasks.token_rows import TaggedText, TokenPrediction
+from tunesmith.tasks.token_rows import FoundEntity, TaggedText, TokenPrediction
 
 SCALINGS = ("none", "temperature", "platt")
 """Both change how sure an entity is, never which entities there are."""
@@ -34,16 +34,14 @@ def _rights(predictions: Sequence[TokenPrediction], golds: Sequence[TaggedText])
 def revise(predictions: Sequence[TokenPrediction], probabilities: Any) -> list[TokenPrediction]:
     """The same entities with other probabilities, in order: (E,)."""
     shares = iter(probabilities.tolist())
-    return [
-        TokenPrediction(
-            entities=[entity.model_copy(update={"probability": next(shares)}) for entity in prediction.entities]
-        )
-        for prediction in predictions
-    ]
+    return [_changed(prediction, lambda _: {"probability": next(shares)}) for prediction in predictions]
 
 
 def withhold(prediction: TokenPrediction, threshold: float) -> TokenPrediction:
-    """Move entities below the threshold from `entities` to `uncertain`."""
-    sure = [entity for entity in prediction.entities if (entity.probability or 0.0) >= threshold]
-    unsure = [entity for entity in prediction.entities if (entity.probability or 0.0) < threshold]
-    return prediction.model_copy(update={"entities": sure, "uncertain": unsure})
+    """Mark each entity: abstained from where its probability is below the threshold."""
+    return _changed(prediction, lambda entity: {"abstained": (entity.probability or 0.0) < threshold})
+
+
+def _changed(prediction: TokenPrediction, change: Callable[[FoundEntity], dict[str, Any]]) -> TokenPrediction:
+    entities = [entity.model_copy(update=change(entity)) for entity in prediction.entities]
+    return prediction.model_copy(update={"entities": entities})

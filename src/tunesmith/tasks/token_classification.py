@@ -210,7 +210,7 @@ class TokenClassification:
         return token_beliefs.revise(predictions, probabilities)
 
     def withhold(self, prediction: Any, threshold: float) -> Any:
-        """Entities that are less sure move to `uncertain`."""
+        """`abstained` says of each entity whether it is less sure."""
         return token_beliefs.withhold(prediction, threshold)
 
     def texts(self, row: Any) -> tuple[str, ...]:

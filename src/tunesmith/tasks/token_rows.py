@@ -45,23 +45,24 @@ class TokenRow(BaseModel):
 
 
 class FoundEntity(Entity):
-    """An entity that was found, with its text and how sure the model is."""
+    """An entity that was found, with its text and how sure the model is.
+
+    Attributes:
+        text: as it stands.
+        probability: that exactly this entity is there.
+        abstained: the model is less sure than was asked for; None where nothing was asked.
+    """
 
     text: str = ""
     probability: float | None = None
+    abstained: bool | None = None
 
 
 class TokenPrediction(BaseModel):
-    """The entities of one row, in the order of the text.
-
-    Attributes:
-        entities: what was found.
-        uncertain: what was found, too, but the model is not sure enough; None where that was not asked.
-    """
+    """The entities of one row, in the order of the text."""
 
     model_config = ConfigDict(frozen=True)
     entities: list[FoundEntity]
-    uncertain: list[FoundEntity] | None = None
 
 
 @dataclass(frozen=True)
