@@ -147,5 +147,3 @@ def describe(abstention: Abstention) -> str:
     line += f"; on the development rows {expected.coverage:.1%} were given and {expected.precision:.1%} of those right"
     assured = "" if expected.assured is None else f" (at least {expected.assured:.1%} on new rows like them)"
     return (line + assured).replace("%", " %")
-
-

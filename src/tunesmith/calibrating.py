@@ -208,7 +208,7 @@ def from_json(stored: Any, labels: Labels) -> Calibration:
     try:
         return _read(stored, len(labels.names))
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{CALIBRATION} cannot be used: {error}", fix="run tunesmith fit again, or copy it anew") from error
+        raise ModelError(f"{CALIBRATION} cannot be used: {error}", fix="copy the folder anew, or fit again") from error
 
 
 def _read(stored: Mapping[str, Any], classes: int) -> Calibration:

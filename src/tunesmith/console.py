@@ -199,6 +199,8 @@ def show_finished(
     if not quiet:
         show_scores(console, metrics)
         console.print()
+    for line in describe_certainty(metrics) if verbose else ():
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
     for title in find_rivals(metrics):
         show_notice(console, f"{title} is no worse on these rows")
@@ -235,6 +237,32 @@ def describe_gain(metrics: Mapping[str, Any]) -> str:
         f"before → after fine-tuning: {name} {before:.3f} → {after['value']:.3f} "
         f"({gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]) {rows}{unsure}"
     )
+
+
+def describe_certainty(metrics: Mapping[str, Any]) -> list[str]:
+    """Lines that say how far probabilities can be trusted, and what it brings to withhold answers.
+
+    Example:
+        >>> sure = {"method": "temperature", "before": {"ece": 0.05}, "after": {"ece": 0.01}}
+        >>> describe_certainty({"calibration": sure})
+        ['probabilities are off by 0.010 on average (0.050 without temperature scaling)']
+    """
+    lines = []
+    calibration, abstention = metrics.get("calibration"), metrics.get("abstention")
+    if calibration and calibration["after"]:
+        line = f"probabilities are off by {calibration['after']['ece']:.3f} on average"
+        if calibration["method"] != "none":
+            line += f" ({calibration['before']['ece']:.3f} without {calibration['method']} scaling)"
+        lines.append(line)
+    if abstention:
+        line = f"with --abstain {printable(abstention['wish'])} (threshold {abstention['threshold']:.3f}): "
+        if "coverage" in abstention:
+            coverage, accuracy = format_interval(abstention["coverage"]), format_interval(abstention["accuracy"])
+            line += f"coverage {coverage}, accuracy of what is answered {accuracy}"
+        else:
+            line += "nothing is answered"
+        lines.append(line)
+    return lines
 
 
 def find_rivals(metrics: Mapping[str, Any]) -> list[str]:
@@ -323,6 +351,8 @@ def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mappi
         show_scores(console, metrics)
         console.print()
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
+    for line in describe_certainty(metrics):
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     if metrics.get("unseen_labels"):
         listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
         console.print(Text(f"note: labels the model never learnt, counted as wrong: {listed}", "yellow"))

@@ -35,9 +35,10 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         _use(facts, labels),
         _data(facts, labels),
         _training(facts, metrics),
+        _probabilities(facts, metrics),
         _limits(),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
@@ -137,11 +138,26 @@ def _training(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     )
 
 
+def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """How far they can be trusted, and that other libraries give them without calibration."""
+    found = metrics.get("calibration")
+    if not found:
+        return ""
+    method, after = found["method"], found["after"]
+    if method == "none":
+        lines = ["Probabilities are those of the model: no calibration made them better on development rows."]
+    else:
+        lines = [f"Probabilities are calibrated on the development rows: {method} scaling, in `calibration.json`."]
+    if after:
+        before = f", {found['before']['ece']:.3f} without" if method != "none" else ""
+        lines.append(f"They are off by {after['ece']:.3f} on average (debiased calibration error{before}).")
+    if method != "none" and facts["stores"] != "delta":
+        lines.append("Hugging Face's `pipeline` and `from_pretrained` do not read that file: they answer uncalibrated.")
+    return "\n".join(["## Probabilities", "", *lines])
+
+
 def _limits() -> str:
-    return (
-        "## Limits\n\nThe scores hold for texts like those it was judged on. Probabilities are not calibrated. "
-        "Biases of the base model and of the labels are carried over."
-    )
+    return "## Limits\n\nThe scores hold for texts like those it was judged on. Biases of the base model and of the labels are carried over."
 
 
 def _code(text: str) -> str:

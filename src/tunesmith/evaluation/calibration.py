@@ -263,13 +263,15 @@ def has_rows_for_vector(truths: Truths) -> bool:
 
 
 def _log_softmax(scores: Floats) -> Floats:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted: Floats = scores - scores.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def _softmax(scores: Floats) -> Floats:
     shares: Floats = np.exp(_log_softmax(scores))
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _sigmoid(odds: Floats) -> Floats:

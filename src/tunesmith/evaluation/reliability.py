@@ -66,7 +66,8 @@ def bin_numbers(confidences: Floats, bins: int = BINS) -> NDArray[np.int64]:
     """(N,) the number of each answer's bin, from 0, without gaps; see `reliability_bins`."""
     count = max(1, min(bins, len(confidences) // MIN_IN_BIN))
     ordered = np.sort(confidences)
-    edges = np.unique(ordered[[len(ordered) * place // count for place in range(1, count)]]) if count > 1 else []
+    places = np.array([len(ordered) * place // count for place in range(1, count)], dtype=np.int64)
+    edges = np.unique(ordered[places])
     numbers = np.searchsorted(edges, confidences, side="right")
     return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 

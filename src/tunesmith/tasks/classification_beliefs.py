@@ -65,7 +65,8 @@ def confidence_of(prediction: Any) -> float:
     if prediction.probability is not None:
         return float(prediction.probability)
     given = set(prediction.label)
-    return math.prod(share if name in given else 1 - share for name, share in prediction.probabilities.items())
+    shares = prediction.probabilities.items()
+    return float(math.prod(share if name in given else 1 - share for name, share in shares))
 
 
 def revise_classes(predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:

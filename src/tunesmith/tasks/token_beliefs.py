@@ -17,7 +17,8 @@ SCALINGS = ("none", "temperature", "platt")
 def find_beliefs(predictions: Sequence[TokenPrediction], golds: Sequence[TaggedText] | None) -> Beliefs:
     """Each entity found is an event and an answer: exactly this one, with this type, stands in the text."""
     shares = [entity.probability for prediction in predictions for entity in prediction.entities]
-    rows = np.repeat(np.arange(len(predictions)), [len(prediction.entities) for prediction in predictions])
+    found = np.array([len(prediction.entities) for prediction in predictions], dtype=np.int64)
+    rows = np.arange(len(predictions)).repeat(found)
     rights = None if golds is None else _rights(predictions, golds)
     probabilities = np.array(shares, dtype=np.float64)
     return Beliefs(probabilities, rights, rows, probabilities, rights, rows, SCALINGS)
