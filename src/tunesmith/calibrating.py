@@ -29,8 +29,6 @@ from tunesmith.evaluation.calibration import (
 )
 
 FORMAT = 1
-STEPS = 10_000_000
-"""Stored confidences are rounded down to so many steps: a threshold among them keeps the answer it was taken from."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
         "parameters": dict(calibration.scaling.parameters),
         "rows": calibration.rows,
         "answers": {
-            "confidences": [math.floor(value * STEPS) / STEPS for value in calibration.confidences.tolist()],
+            "confidences": calibration.confidences.tolist(),
             "rights": [int(value) for value in calibration.rights],
         },
     }

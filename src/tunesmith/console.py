@@ -30,6 +30,8 @@ PARTS = 10
 MOST_CLASSES = 12
 """Largest confusion matrix that is printed."""
 LABEL_COLUMN = 15
+UNSURE = " – not sure"
+"""Stands behind an answer that is less sure than was asked for."""
 
 
 def make_console(file: TextIO | None = None) -> Console:
@@ -397,11 +399,14 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
     Example:
         >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
         'Oslo = LOC (0.98)'
+        >>> format_answer({"label": "refund", "abstained": True})
+        'refund – not sure'
     """
     if "entities" not in prediction:
-        return format_label(prediction["label"])
+        return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [
         f"{printable(entity['text'])} = {printable(entity['label'])} ({entity['probability']:.2f})"
+        + (UNSURE if entity.get("abstained") else "")
         for entity in prediction["entities"]
     ]
     return "\n".join(found) or "(none)"

@@ -157,7 +157,10 @@ def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 
 def _limits() -> str:
-    return "## Limits\n\nThe scores hold for texts like those it was judged on. Biases of the base model and of the labels are carried over."
+    return (
+        "## Limits\n\nThe scores hold for texts like those it was judged on. "
+        "Biases of the base model and of the labels are carried over."
+    )
 
 
 def _code(text: str) -> str:
