@@ -99,6 +99,7 @@ def load_calibrated(folder: Path, name: str, data: Path) -> tuple[Any, dict[str,
 def measure_set(name: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return calibration, coverage and accuracy of the test rows."""
     predictor, dev = load_calibrated(folder, name, arguments.data)
+    scope = {"out_of_scope": measure_scope(predictor, arguments.data)} if name == "clinc150" else {}
     test = data_file(arguments.data, name, "test.jsonl")
     kept = {}
     for wish in (COVERAGE, PRECISION):
@@ -110,6 +111,7 @@ def measure_set(name: str, arguments: argparse.Namespace, folder: Path) -> dict[
         "dev": dev,
         "test": {"accuracy": metrics["scores"]["accuracy"], **metrics["calibration"]},
         "abstention": kept,
+        **scope,
     }
 
 
@@ -159,8 +161,15 @@ def measure_scope(predictor: Any, data: Path) -> dict[str, Any]:
         }
         for name, pair in scores.items()
     }
-    counts = [len(part) for part in scores["energy"]]
-    return {"in_scope_rows": counts[0], "out_of_scope_rows": counts[1], "scores": report}
+    known_class, no_class = scores["calibrated_max_probability"]
+    threshold = predictor.abstention(COVERAGE).threshold
+    withheld = {
+        "threshold": threshold,
+        "in_scope": float((1 - known_class < threshold).mean()),
+        "out_of_scope": float((1 - no_class < threshold).mean()),
+    }
+    counts = {"in_scope_rows": len(known_class), "out_of_scope_rows": len(no_class)}
+    return {**counts, "scores": report, f"withheld_at_{COVERAGE}": withheld}
 
 
 def calibrated(predictor: Any, logits: np.ndarray) -> np.ndarray:
@@ -214,11 +223,7 @@ def measure(arguments: argparse.Namespace) -> None:
             folder = Path(arguments.runs or temporary, name)
             if not (folder / "tunesmith.json").is_file():
                 fit(name, arguments, folder)
-            found = measure_set(name, arguments, folder)
-            if name == "clinc150":
-                predictor, _ = load_calibrated(folder, name, arguments.data)
-                found["out_of_scope"] = measure_scope(predictor, arguments.data)
-            sets[name] = found
+            sets[name] = measure_set(name, arguments, folder)
             write_result(RESULT, {"sets": sets})
     show(sets)
 
