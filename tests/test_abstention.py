@@ -172,6 +172,8 @@ def test_evaluate_counts_what_is_answered(folder: Path) -> None:
     assert report["coverage"]["value"] == pytest.approx(len(given) / 48)
     assert report["accuracy"]["value"] == pytest.approx(sum(given) / len(given))
     assert report["coverage"]["low"] <= report["coverage"]["value"] <= report["coverage"]["high"]
+    page = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text("utf-8")
+    assert {key for key in report if f"`{key}`" not in page} == set()
     nothing = model.evaluate(ROWS[48:], baselines=False, resamples=100, abstain=1.0)["abstention"]
     assert nothing["given"] == 0
     assert "accuracy" not in nothing

@@ -293,6 +293,13 @@ def test_a_folder_without_the_file_answers_as_before(folder: Path) -> None:
     assert report["calibration"]["before"] == report["calibration"]["after"]
 
 
+def test_rows_whose_labels_were_never_learnt_have_no_likelihood(folder: Path) -> None:
+    report = api.evaluate(folder, [{"text": text, "label": "new"} for text in NEW], baselines=False, resamples=100)
+    assert report["calibration"]["after"]["nll"] is None
+    assert report["calibration"]["after"]["brier"] > 1
+    json.dumps(report, allow_nan=False)
+
+
 def test_a_damaged_file_is_refused(folder: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "copy"))
     text = (copied / "calibration.json").read_text("utf-8")

@@ -167,13 +167,21 @@ def make_report(calibration: Calibration | None, before: Beliefs, after: Beliefs
     bins = reliability.reliability_bins(*reliability.top_label(after.probabilities, after.truths))
     return {
         **report,
-        "before": reliability.measure(before.probabilities, before.truths),
-        "after": reliability.measure(after.probabilities, after.truths),
-        "intervals": reliability.measure_intervals(after.probabilities, after.truths, after.rows),
+        "before": _finite(reliability.measure(before.probabilities, before.truths)),
+        "after": _finite(reliability.measure(after.probabilities, after.truths)),
+        "intervals": {
+            name: _finite(interval)
+            for name, interval in reliability.measure_intervals(after.probabilities, after.truths, after.rows).items()
+        },
         "reliability": [asdict(one) for one in bins],
         "risk_coverage": [asdict(point) for point in risk_coverage(after.confidences, after.rights)],
         "risk_coverage_area": area_under_risk_coverage(after.confidences, after.rights),
     }
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:

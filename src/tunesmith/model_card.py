@@ -77,9 +77,8 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
-    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
     task = facts["task"]["name"]
-    if not standard or facts["stores"] == "delta":
+    if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
         kind = {"sequence": "Sequence", "token": "Token"}[head["kind"]]
@@ -92,6 +91,13 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
     lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
     return "\n".join([*lines, *_units(facts)])
+
+
+def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
+    """Whether Hugging Face or PEFT can load the folder."""
+    head = facts.get("head") or {}
+    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
+    return standard and facts["stores"] != "delta"
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:
@@ -151,7 +157,7 @@ def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     if after:
         before = f", {found['before']['ece']:.3f} without" if method != "none" else ""
         lines.append(f"They are off by {after['ece']:.3f} on average (debiased calibration error{before}).")
-    if method != "none" and facts["stores"] != "delta":
+    if method != "none" and _loads_elsewhere(facts):
         lines.append("Hugging Face's `pipeline` and `from_pretrained` do not read that file: they answer uncalibrated.")
     return "\n".join(["## Probabilities", "", *lines])
 

@@ -107,14 +107,14 @@ def log_odds(probabilities: Floats) -> Floats:
 
 
 def negative_log_likelihood(probabilities: Floats, truths: Truths) -> float:
-    """Mean of `losses_of`; 0 where there are none.
+    """Mean of `losses_of`; NaN where there are none.
 
     Example:
         >>> round(negative_log_likelihood(np.array([0.5, 0.5]), np.array([True, False])), 3)
         0.693
     """
     losses = losses_of(probabilities, truths)
-    return float(losses.mean()) if len(losses) else 0.0
+    return float(losses.mean()) if len(losses) else float("nan")
 
 
 def losses_of(probabilities: Floats, truths: Truths) -> Floats:

@@ -148,7 +148,10 @@ def top_label(probabilities: Floats, truths: Truths) -> tuple[Floats, Truths]:
 
 
 def measure(probabilities: Floats, truths: Truths) -> dict[str, float]:
-    """ece (debiased, of the likeliest class), brier and nll of classes (B, C) or events (E,)."""
+    """ece (debiased, of the likeliest class), brier and nll of classes (B, C) or events (E,), at least one.
+
+    nll is NaN where no right answer is among the classes.
+    """
     return {
         "ece": calibration_error(*top_label(probabilities, truths)),
         "brier": brier_score(probabilities, truths),
@@ -172,7 +175,7 @@ def measure_intervals(
         seed: decides what is drawn.
 
     Returns:
-        ece, brier, nll → low, high.
+        ece, brier, nll → low, high; NaN where no drawn set has the measure.
     """
     confidences, rights = top_label(probabilities, truths)
     numbers = bin_numbers(confidences)
@@ -187,8 +190,12 @@ def measure_intervals(
         return ece, float(weights @ squares / weights.sum()), nll
 
     drawn = np.array([score(weights) for weights in _drawn_weights(rows, resamples, seed)])
-    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0).tolist()
-    return {name: {"low": low[place], "high": high[place]} for place, name in enumerate(("ece", "brier", "nll"))}
+    found = {}
+    for name, values in zip(("ece", "brier", "nll"), drawn.T, strict=True):
+        finite = values[np.isfinite(values)]
+        low, high = np.quantile(finite, [0.025, 0.975]).tolist() if len(finite) else (np.nan, np.nan)
+        found[name] = {"low": low, "high": high}
+    return found
 
 
 def _drawn_weights(rows: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Floats]:
