@@ -97,7 +97,7 @@ def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
     """Whether Hugging Face or PEFT can load the folder."""
     head = facts.get("head") or {}
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    return standard and facts["stores"] != "delta"
+    return bool(standard) and facts["stores"] != "delta"
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:
