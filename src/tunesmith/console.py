@@ -246,13 +246,15 @@ def describe_certainty(metrics: Mapping[str, Any]) -> list[str]:
 
     Example:
         >>> sure = {"method": "temperature", "before": {"ece": 0.05}, "after": {"ece": 0.01}}
+        >>> sure["intervals"] = {"ece": {"low": 0.0, "high": 0.02}}
         >>> describe_certainty({"calibration": sure})
-        ['probabilities are off by 0.010 on average (0.050 without temperature scaling)']
+        ['probabilities are off by 0.010 [0.000, 0.020] on average (0.050 without temperature scaling)']
     """
     lines = []
     calibration, abstention = metrics.get("calibration"), metrics.get("abstention")
     if calibration and calibration["after"]:
-        line = f"probabilities are off by {calibration['after']['ece']:.3f} on average"
+        error = format_interval({**calibration["intervals"]["ece"], "value": calibration["after"]["ece"]})
+        line = f"probabilities are off by {error} on average"
         if calibration["method"] != "none":
             line += f" ({calibration['before']['ece']:.3f} without {calibration['method']} scaling)"
         lines.append(line)

@@ -155,8 +155,9 @@ def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     else:
         lines = [f"Probabilities are calibrated on the development rows: {method} scaling, in `calibration.json`."]
     if after:
-        before = f", {found['before']['ece']:.3f} without" if method != "none" else ""
-        lines.append(f"They are off by {after['ece']:.3f} on average (debiased calibration error{before}).")
+        error = _interval({**found["intervals"]["ece"], "value": after["ece"]})
+        before = f"; {found['before']['ece']:.3f} without" if method != "none" else ""
+        lines.append(f"On {found['answers']:,} answers they are off by {error} on average (calibration error{before}).")
     if method != "none" and _loads_elsewhere(facts):
         lines.append("Hugging Face's `pipeline` and `from_pretrained` do not read that file: they answer uncalibrated.")
     return "\n".join(["## Probabilities", "", *lines])
