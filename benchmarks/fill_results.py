@@ -22,6 +22,8 @@ PAGES = {
     "README.zh.md": "尚未测量",
     "docs/results.md": "not measured yet",
     "docs/zh/results.md": "尚未测量",
+    "docs/calibration.md": "not measured yet",
+    "docs/zh/calibration.md": "尚未测量",
 }
 MARKER = re.compile(r"(<!--=([^>]+)-->)[^|\n]*")
 
@@ -106,9 +108,31 @@ def check() -> dict[str, str]:
     return {"check seconds": f"{found['check_s']:.0f}", "check memory": f"{found['peak_bytes'] / 1e9:.2f} GB"}
 
 
+def calibration() -> dict[str, str]:
+    """Calibration error and the like of test rows, and what detects texts of no class, from calibration.json."""
+    figures: dict[str, str] = {}
+    for name, entry in (read_result("calibration") or {"sets": {}})["sets"].items():
+        test = entry["test"]
+        for key in ("ece", "brier", "nll"):
+            figures[f"calibration {name} {key}"] = f"{test['before'][key]:.3f} → {test['after'][key]:.3f}"
+        figures[f"calibration {name} temperature"] = f"{test['temperature']:.2f}"
+        figures[f"calibration {name}"] = interval(test["accuracy"])
+        for wish, part in entry["abstention"].items():
+            figures[f"calibration {name} {wish}"] = interval(part["accuracy"])
+            figures[f"calibration {name} {wish} coverage"] = interval(part["coverage"])
+        scope = entry.get("out_of_scope", {"scores": {}})
+        for score, found in scope["scores"].items():
+            figures[f"calibration {score}"] = interval({**found, "value": found["auroc"]})
+            figures[f"calibration {score} fpr"] = f"{found['fpr_at_95_tpr']:.3f}"
+        for kind, share in scope.get("withheld_at_coverage=0.9", {}).items():
+            figures[f"calibration withheld {kind}"] = f"{share:.3f}"
+    return figures
+
+
 def main() -> None:
     """Fill all pages."""
-    figures = {**training_speed(), **sst2(), **classification(), **named_entities(), **methods(), **check()}
+    parts = (training_speed, sst2, classification, named_entities, methods, check, calibration)
+    figures = {name: figure for part in parts for name, figure in part().items()}
     for page, missing in PAGES.items():
         path = ROOT / page
         text = path.read_text(encoding="utf-8")

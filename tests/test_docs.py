@@ -338,5 +338,6 @@ def test_the_json_layout_is_the_documented_one(workplace: Path) -> None:
     metrics = json.loads((workplace / "runs" / "reviews" / "metrics.json").read_text(encoding="utf-8"))
     page = (DOCS / "evaluation.md").read_text(encoding="utf-8")
     assert {key for key in metrics if f"`{key}`" not in page} == set()
+    assert {key for key in metrics["calibration"] if f"`{key}`" not in page} == set()
     assert {name for name in metrics["scores"] if f"`{name}`" not in page} == set()
     assert {name for name in metrics["baselines"] if f"`{name}`" not in page} == set()

@@ -12,7 +12,20 @@ from typing import Any
 
 import torch
 
-from tunesmith import artifact, checking, data, engine, fitting, inference, judging, labelled_rows, trackers
+from tunesmith import (
+    abstaining,
+    artifact,
+    calibrating,
+    checking,
+    data,
+    engine,
+    fitting,
+    inference,
+    judging,
+    labelled_rows,
+    trackers,
+)
+from tunesmith.abstaining import Abstention
 from tunesmith.artifact import Artifact
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Labels, Task
@@ -104,24 +117,41 @@ class Predictor:
         artifact: its folder, facts, labels and metrics.
         task: its task.
         model: trunk and head.
+        calibration: what is done to its probabilities; None in folders without one.
     """
 
     def __init__(self, found: Artifact) -> None:
         self.artifact = found
         stored = dict(found.facts["task"])
         self.task: Task = make_task(stored.pop("name"), stored)
+        stored = found.calibration
+        self.calibration = None if stored is None else calibrating.from_json(stored, found.labels)
         self.model: Model = artifact.load_weights(found)
 
-    def predict(self, source: Any) -> list[Any]:
+    def predict(self, source: Any, *, abstain: abstaining.Wish | None = None) -> list[Any]:
         """Answer texts, dicts, a DataFrame or a file; one Prediction a row, in order.
+
+        Args:
+            source: what is answered.
+            abstain: mark answers that are not sure: "precision=0.95", "coverage=0.9" or a threshold such as 0.8.
 
         Raises:
             DataError: a row cannot be used.
+            ConfigError: the wish of `abstain` cannot be kept.
         """
+        threshold = None if abstain is None else self.abstention(abstain).threshold
         if isinstance(source, str) and source != "-" and not os.path.exists(source):
             raise DataError(f"there is no file {shorten(source)}", fix='put texts in brackets: predict(["a text"])')
         read = self.read(source, data.ReadOptions(labels_required=False))
-        return self.predict_rows(read.rows)
+        return self.predict_rows(read.rows, threshold=threshold)
+
+    def abstention(self, wish: abstaining.Wish) -> Abstention:
+        """From where on answers are given, so that the development rows kept a wish.
+
+        Raises:
+            ConfigError: it makes no sense or cannot be kept; the message says what can.
+        """
+        return abstaining.choose(wish, self.calibration, self.task, self.artifact.labels)
 
     def read(self, source: Any, options: data.ReadOptions | None = None) -> data.Rows:
         """Read all rows of a source; columns called as in training are taken first.
@@ -147,14 +177,18 @@ class Predictor:
         options: data.ReadOptions | None = None,
         resamples: int = 1000,
         baselines: bool = True,
+        abstain: abstaining.Wish | None = None,
     ) -> dict[str, Any]:
         """Score this model on labelled rows; see the function `evaluate`."""
         began = time.perf_counter()
+        abstention = None if abstain is None else self.abstention(abstain)
         read = self.read(source, options)
         task, labels = self.task, self.artifact.labels
         read = labelled_rows.check_labels(read, task, labels, skip_bad=options is not None and options.skip_bad)
         golds = [task.gold(row, labels) for row in read.rows]
-        judged = score_predictions(task, self.predict_rows(read.rows), golds, labels, resamples=resamples)
+        plain = inference.predict_rows(self.model, task, read.rows, labels)
+        predictions = calibrating.apply(self.calibration, task, plain, labels)
+        judged = score_predictions(task, predictions, golds, labels, resamples=resamples)
         try:
             contest = self._find_contest(resamples, wanted=baselines)
         except UserError as error:
@@ -162,6 +196,9 @@ class Predictor:
         else:
             competitors = judging.compete(contest, read.rows, golds)
             report = judging.report_contest(judged, competitors, contest, began)
+        report["calibration"] = calibrating.report_on(self.calibration, task, (plain, predictions), golds, labels)
+        if abstention is not None:
+            report["abstention"] = abstaining.report_on(abstention, task, (predictions, golds), labels, resamples)
         return {
             **report,
             "split": read.source,
@@ -199,9 +236,14 @@ class Predictor:
         trained_on = self.artifact.facts["data"].get("columns", {})
         return replace(options or data.ReadOptions(), remembered=trained_on)
 
-    def predict_rows(self, rows: Sequence[Any], precision: torch.dtype = torch.float32) -> list[Any]:
-        """Answer instances of the task's Row."""
-        return inference.predict_rows(self.model, self.task, rows, self.artifact.labels, precision=precision)
+    def predict_rows(
+        self, rows: Sequence[Any], precision: torch.dtype = torch.float32, *, threshold: float | None = None
+    ) -> list[Any]:
+        """Answer instances of the task's Row; answers less sure than `threshold` are marked."""
+        labels = self.artifact.labels
+        plain = inference.predict_rows(self.model, self.task, rows, labels, precision=precision)
+        answers = calibrating.apply(self.calibration, self.task, plain, labels)
+        return answers if threshold is None else [self.task.withhold(answer, threshold) for answer in answers]
 
 
 def load(folder: str | Path) -> Predictor:
@@ -220,6 +262,7 @@ def evaluate(
     options: data.ReadOptions | None = None,
     resamples: int = 1000,
     baselines: bool = True,
+    abstain: abstaining.Wish | None = None,
 ) -> dict[str, Any]:
     """Score a finished model on labelled rows, beside its competitors where its training file is still there.
 
@@ -229,11 +272,13 @@ def evaluate(
         options: how it is read.
         resamples: bootstrap resamples behind each interval.
         baselines: let the competitors learn from the training file anew and answer these rows too.
+        abstain: also say what it brings to withhold answers; as in `predict`.
 
     Returns:
         The object of metrics.json for these rows; "baselines_missing" says why there are none.
     """
-    return load(folder).evaluate(source, options=options, resamples=resamples, baselines=baselines)
+    found = load(folder)
+    return found.evaluate(source, options=options, resamples=resamples, baselines=baselines, abstain=abstain)
 
 
 def _unseen(task: Task, labels: Labels, rows: Sequence[Any]) -> dict[str, int]:
@@ -242,7 +287,11 @@ def _unseen(task: Task, labels: Labels, rows: Sequence[Any]) -> dict[str, int]:
 
 
 def predict(
-    folder: str | Path, source: Any, *, options: data.ReadOptions | None = None
+    folder: str | Path,
+    source: Any,
+    *,
+    options: data.ReadOptions | None = None,
+    abstain: abstaining.Wish | None = None,
 ) -> Iterator[tuple[data.Chunk, list[Any]]]:
     """Answer a file chunk by chunk, with memory that does not grow with its length.
 
@@ -250,13 +299,15 @@ def predict(
         folder: the finished model.
         source: a path, "-" for standard input, or anything `fit` takes.
         options: how it is read; labels are not needed.
+        abstain: mark answers that are not sure: "precision=0.95", "coverage=0.9" or a threshold such as 0.8.
 
     Yields:
         A chunk of rows (with the records as they stood in the file, and bad rows) and its predictions.
     """
     predictor = load(folder)
+    threshold = None if abstain is None else predictor.abstention(abstain).threshold
     for chunk in predictor.stream(source, options):
-        yield chunk, predictor.predict_rows(chunk.rows)
+        yield chunk, predictor.predict_rows(chunk.rows, threshold=threshold)
 
 
 def check(

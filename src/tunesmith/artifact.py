@@ -29,6 +29,7 @@ from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
 
 FACTS = "tunesmith.json"
+CALIBRATION = "calibration.json"
 FORMAT = 1
 DELTA = "delta.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -54,12 +55,14 @@ class Artifact:
         facts: what tunesmith.json holds.
         labels: the answers.
         metrics: what metrics.json holds.
+        calibration: what calibration.json holds; None in folders without one.
     """
 
     folder: Path
     facts: Mapping[str, Any]
     labels: Labels
     metrics: Mapping[str, Any]
+    calibration: Any = None
 
     @property
     def head(self) -> HeadSpec:
@@ -217,9 +220,17 @@ def read_artifact(folder: str | Path) -> Artifact:
             f"{folder} has format {facts['format']}, this version reads up to {FORMAT}",
             fix="pip install -U tunesmith",
         )
-    stored, metrics = (json.loads((path / name).read_text("utf-8")) for name in ("labels.json", "metrics.json"))
+    stored, metrics = (_read_json(path / name) for name in ("labels.json", "metrics.json"))
     labels = Labels(tuple(stored["names"]), tuple(stored["counts"]), stored["kind"], stored["statistics"])
-    return Artifact(path, facts, labels, metrics)
+    listed = CALIBRATION in facts["files"]  # a file that somebody put there is none of this model
+    return Artifact(path, facts, labels, metrics, _read_json(path / CALIBRATION) if listed else None)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is no JSON: {error}", fix="copy the folder anew, or fit again") from error
 
 
 def load_weights(artifact: Artifact) -> Model:

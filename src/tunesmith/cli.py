@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from tunesmith.api import Predictor
     from tunesmith.config import RunConfig
     from tunesmith.console import Reporter
+    from tunesmith.data import RowStream
 
+Answerer = Callable[[Sequence[Any]], Sequence[Any]]
 EXIT_FAULT = 1
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -46,6 +48,12 @@ Settings = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside instead of stopping at them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Abstain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WISH", help="Withhold unsure answers: precision=0.95, coverage=0.9, or a threshold such as 0.8."
+    ),
+]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder that fit wrote.")]
 
 
@@ -151,6 +159,7 @@ def evaluate(
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="Labelled rows, or - for standard input.")],
     setting: Settings = None,
     skip_bad: SkipBad = False,
+    abstain: Abstain = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a model on labelled rows, beside its competitors."""
@@ -162,7 +171,7 @@ def evaluate(
             from tunesmith import api
 
             found = api.load(folder)
-            metrics = found.evaluate(data, options=options)
+            metrics = found.evaluate(data, options=options, abstain=abstain)
         show_evaluation(console, metrics, found.artifact.metrics)
         if as_json:
             _print_json(metrics)
@@ -215,12 +224,14 @@ def predict(
     ] = None,
     setting: Settings = None,
     skip_bad: SkipBad = False,
+    abstain: Abstain = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
 ) -> None:
     """Answer a file row by row, or a few texts.
 
     JSON lines get one more key, `prediction`; a table gets the columns `predicted_label` and so on. There, a
-    text that a spreadsheet would run as a formula gets an apostrophe in front.
+    text that a spreadsheet would run as a formula gets an apostrophe in front. With --abstain answers stay and
+    carry `abstained`.
     """
     if bool(texts) == (source is not None):
         raise typer.BadParameter("give either texts or --in FILE")
@@ -235,25 +246,40 @@ def predict(
             from tunesmith import api
 
             predictor = api.load(folder)
+        answer = _answerer(predictor, abstain, console)
         if texts and out is None:
-            _print_answers(predictor, texts)
+            _print_answers(predictor, texts, answer)
         else:
-            _write_answers(predictor, texts or source, out or "-", options, console)
+            _write_answers(predictor.stream(texts or source, options), answer, out or "-", options, console)
 
 
-def _print_answers(predictor: Predictor, texts: Sequence[str]) -> None:
+def _answerer(predictor: Predictor, abstain: str | None, console: Console) -> Answerer:
+    """Rows → predictions, those marked that are less sure than was wished for; says what that means."""
+    if abstain is None:
+        return predictor.predict_rows
+    from functools import partial
+
+    from tunesmith.abstaining import describe
+    from tunesmith.console import show_notice
+
+    abstention = predictor.abstention(abstain)
+    show_notice(console, describe(abstention))
+    return partial(predictor.predict_rows, threshold=abstention.threshold)
+
+
+def _print_answers(predictor: Predictor, texts: Sequence[str], answer: Answerer) -> None:
     from tunesmith.console import make_console, show_predictions
+    from tunesmith.data import ReadOptions
 
-    answers = [prediction.model_dump() for prediction in predictor.predict(list(texts))]
-    show_predictions(make_console(sys.stdout), texts, answers)
+    rows = predictor.read(list(texts), ReadOptions(labels_required=False)).rows
+    show_predictions(make_console(sys.stdout), texts, [prediction.model_dump() for prediction in answer(rows)])
 
 
-def _write_answers(predictor: Predictor, source: Any, out: str, options: Any, console: Console) -> None:
+def _write_answers(stream: RowStream, answer: Answerer, out: str, options: Any, console: Console) -> None:
     from tunesmith.console import show_written
     from tunesmith.prediction_files import write_predictions
 
-    stream = predictor.stream(source, options)
-    written = write_predictions(stream, predictor.predict_rows, out, sys.stdout.buffer, skip_bad=options.skip_bad)
+    written = write_predictions(stream, answer, out, sys.stdout.buffer, skip_bad=options.skip_bad)
     show_written(console, out, written.rows, written.rejected, written.examples)
 
 

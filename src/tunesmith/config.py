@@ -139,6 +139,8 @@ class EvaluateSection(Section):
     """Most training rows the frozen-trunk probe learns from."""
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind each interval."""
+    calibration: Literal["auto", "temperature", "vector", "none"] = "auto"
+    """How probabilities are made to mean what they say, on dev rows; auto: what does best on dev rows held out."""
 
 
 class CacheSection(Section):

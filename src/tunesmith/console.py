@@ -30,6 +30,8 @@ PARTS = 10
 MOST_CLASSES = 12
 """Largest confusion matrix that is printed."""
 LABEL_COLUMN = 15
+UNSURE = " – not sure"
+"""Stands behind an answer that is less sure than was asked for."""
 
 
 def make_console(file: TextIO | None = None) -> Console:
@@ -199,6 +201,8 @@ def show_finished(
     if not quiet:
         show_scores(console, metrics)
         console.print()
+    for line in describe_certainty(metrics) if verbose else ():
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
     for title in find_rivals(metrics):
         show_notice(console, f"{title} is no worse on these rows")
@@ -252,6 +256,34 @@ def format_difference(gain: Mapping[str, Any]) -> str:
     """
     shown = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
     return f"{shown}, {format_p(gain['p'])}" if "p" in gain else shown
+
+
+def describe_certainty(metrics: Mapping[str, Any]) -> list[str]:
+    """Lines that say how far probabilities can be trusted, and what it brings to withhold answers.
+
+    Example:
+        >>> sure = {"method": "temperature", "before": {"ece": 0.05}, "after": {"ece": 0.01}}
+        >>> sure["intervals"] = {"ece": {"low": 0.0, "high": 0.02}}
+        >>> describe_certainty({"calibration": sure})
+        ['probabilities are off by 0.010 [0.000, 0.020] on average (0.050 without temperature scaling)']
+    """
+    lines = []
+    calibration, abstention = metrics.get("calibration"), metrics.get("abstention")
+    if calibration and calibration["after"]:
+        error = format_interval({**calibration["intervals"]["ece"], "value": calibration["after"]["ece"]})
+        line = f"probabilities are off by {error} on average"
+        if calibration["method"] != "none":
+            line += f" ({calibration['before']['ece']:.3f} without {calibration['method']} scaling)"
+        lines.append(line)
+    if abstention:
+        line = f"with --abstain {printable(abstention['wish'])} (threshold {abstention['threshold']:.3f}): "
+        if "coverage" in abstention:
+            coverage, accuracy = format_interval(abstention["coverage"]), format_interval(abstention["accuracy"])
+            line += f"coverage {coverage}, accuracy of what is answered {accuracy}"
+        else:
+            line += "nothing is answered"
+        lines.append(line)
+    return lines
 
 
 def find_rivals(metrics: Mapping[str, Any]) -> list[str]:
@@ -340,6 +372,8 @@ def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mappi
         show_scores(console, metrics)
         console.print()
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
+    for line in describe_certainty(metrics):
+        console.print(Text(line), soft_wrap=not console.is_terminal)
     if metrics.get("unseen_labels"):
         listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
         console.print(Text(f"note: labels the model never learnt, counted as wrong: {listed}", "yellow"))
@@ -384,11 +418,14 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
     Example:
         >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
         'Oslo = LOC (0.98)'
+        >>> format_answer({"label": "refund", "abstained": True})
+        'refund – not sure'
     """
     if "entities" not in prediction:
-        return format_label(prediction["label"])
+        return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [
         f"{printable(entity['text'])} = {printable(entity['label'])} ({entity['probability']:.2f})"
+        + (UNSURE if entity.get("abstained") else "")
         for entity in prediction["entities"]
     ]
     return "\n".join(found) or "(none)"

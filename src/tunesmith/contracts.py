@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic import BaseModel
     from torch import Tensor
 
@@ -24,7 +26,10 @@ Counts = Mapping[str, float]
 """Additive counts of one row: the counts of a data set are the sum of its rows', so a bootstrap is a resampled sum."""
 
 Outputs = Mapping[str, "Tensor"]
-"""What `Task.forward` computes, by name. `loss`, `decode`, penalties and calibration read it."""
+"""What `Task.forward` computes, by name. `loss`, `decode` and penalties read it.
+
+"vectors" (S, D), where it is there, is what the head reads: one vector a sequence, which says what texts are alike.
+"""
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,31 @@ class Features(Protocol):
 
 
 @dataclass(frozen=True)
+class Beliefs:
+    """How sure predictions are: events with their probabilities, and the answers that can be withheld.
+
+    The events are what calibration is fitted on. Answers are what people get: a label, a set of labels, an entity.
+
+    Attributes:
+        probabilities: (B, C) of classes of which exactly one is right, or (E,) of events that each may come true.
+        truths: what came true, same shape; None where that is not known.
+        rows: (B,) or (E,) the row of each, in order.
+        confidences: (N,) of each answer, the probability that it is right.
+        rights: (N,) whether it is; None where that is not known.
+        answer_rows: (N,) the row of each answer, in order.
+        scalings: how probabilities may be changed (`evaluation.calibration`), simplest first.
+    """
+
+    probabilities: NDArray[np.float64]
+    truths: NDArray[np.bool_] | None
+    rows: NDArray[np.int64]
+    confidences: NDArray[np.float64]
+    rights: NDArray[np.bool_] | None
+    answer_rows: NDArray[np.int64]
+    scalings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Context:
     """What encoding needs beside the row.
 
@@ -277,6 +307,21 @@ class Task(Protocol):
 
     def join(self, parts: Sequence[Any], labels: Labels) -> Any:
         """The answers of one row's parts → one Prediction."""
+        ...
+
+    def beliefs(self, predictions: Sequence[Any], golds: Sequence[Any] | None, labels: Labels) -> Beliefs | None:
+        """How sure predictions are, and whether they were right where `golds` are given.
+
+        None where answers have no probability, as numbers have not.
+        """
+        ...
+
+    def revise(self, predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:
+        """The predictions with other probabilities: those of `Beliefs.probabilities`, in its shape and order."""
+        ...
+
+    def withhold(self, prediction: Any, threshold: float) -> Any:
+        """The prediction with answers marked whose confidence is below the threshold; the answers stay readable."""
         ...
 
     def texts(self, row: Any) -> tuple[str, ...]:

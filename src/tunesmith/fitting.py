@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor
 
-from tunesmith import artifact, checkpoint, data, durable, engine, inference, judging, vocabulary
+from tunesmith import artifact, calibrating, checkpoint, data, durable, engine, inference, judging, vocabulary
 from tunesmith.checkpoint import CURVES, Identity, TrainingState
 from tunesmith.config import RunConfig, to_yaml
 from tunesmith.contracts import StepReport
@@ -95,6 +95,7 @@ class _Training:
         self.identity = make_identity(setup, self.trainable)
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
         self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
+        calibrating.check_wish(setup.task, setup.labels, setup.config.evaluate.calibration)
         self._check_headline()
         loaded, self.notices = checkpoint.newest(folder / CHECKPOINTS)
         self.state = TrainingState(0, {}, {}, None, None, 0, 0, setup.config.train.micro_batch_tokens, [])
@@ -231,7 +232,7 @@ class _Training:
         )
 
     def finish(self, began: float) -> Mapping[str, Any]:
-        """Put the best weights back, judge them, and write the finished folder."""
+        """Put the best weights back, calibrate and judge them, and write the finished folder."""
         setup = self.setup
         if self.state.best is None:
             message = f"{self.headline} of the development rows was never a finite number"
@@ -244,8 +245,9 @@ class _Training:
         if setup.method.tags.stores == "whole":
             setup.method.merge(setup.model)
         setup.model.fold_outputs()
+        scores, calibration = judging.judge(setup, self.golds)
         metrics = {
-            **judging.judge(setup, self.golds),
+            **scores,
             "best_step": self.state.best_step,
             "steps": self.state.step,
             "ledger": {name: found.to_json() for name, found in setup.ledgers.items()},
@@ -258,6 +260,8 @@ class _Training:
             "README.md": render_card(facts, metrics, setup.labels),
             CURVES: self.curves.read_text("utf-8"),
         }
+        if calibration is not None:
+            texts[artifact.CALIBRATION] = json.dumps(calibrating.to_json(calibration), allow_nan=False) + "\n"
         artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts)
         with suppress(OSError):  # the next call takes them away
             checkpoint.clear(self.folder / CHECKPOINTS)

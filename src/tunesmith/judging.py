@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith import inference
+from tunesmith import calibrating, inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
 from tunesmith.contracts import Encoded, Labels, Task
@@ -68,20 +68,25 @@ class Contest:
     precision: torch.dtype
 
 
-def judge(setup: Setup, golds: Sequence[Any]) -> dict[str, Any]:
-    """Score the tuned model and its competitors on the development rows.
+def judge(setup: Setup, golds: Sequence[Any]) -> tuple[dict[str, Any], calibrating.Calibration | None]:
+    """Calibrate the tuned model on the development rows; score it and its competitors there.
+
+    Each of its answers has a scaling that was fitted without that row.
 
     Args:
         setup: the run, its best weights in the model and the whole vocabulary in place.
         golds: the right answers of the development rows.
 
     Returns:
-        What metrics.json holds, with "gain" = after − before where the model before tuning was scored.
+        What metrics.json holds, with "gain" = after − before where the model before tuning was scored; and the
+        calibration, None where answers have no probability.
     """
     began = time.perf_counter()
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
-    judged = score_predictions(task, answers.predictions, golds, labels, resamples=section.resamples)
+    learnt = calibrating.learn(task, answers.predictions, golds, labels, section.calibration)
+    predictions = answers.predictions if learnt is None else learnt.predictions
+    judged = score_predictions(task, predictions, golds, labels, resamples=section.resamples)
     contest = Contest(
         task,
         labels,
@@ -94,7 +99,8 @@ def judge(setup: Setup, golds: Sequence[Any]) -> dict[str, Any]:
     )
     competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}
     report = report_contest(judged, competitors, contest, began)
-    return {**report, "split": "dev"}
+    report = {**report, "calibration": None if learnt is None else learnt.report, "split": "dev"}
+    return report, None if learnt is None else learnt.calibration
 
 
 def report_contest(

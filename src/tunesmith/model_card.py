@@ -36,9 +36,10 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         _use(facts, labels),
         _data(facts, labels),
         _training(facts, metrics),
+        _probabilities(facts, metrics),
         _limits(),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
@@ -86,9 +87,8 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
-    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
     task = facts["task"]["name"]
-    if not standard or facts["stores"] == "delta":
+    if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
         kind = {"sequence": "Sequence", "token": "Token"}[head["kind"]]
@@ -101,6 +101,13 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
     lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
     return "\n".join([*lines, *_units(facts)])
+
+
+def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
+    """Whether Hugging Face or PEFT can load the folder."""
+    head = facts.get("head") or {}
+    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
+    return bool(standard) and facts["stores"] != "delta"
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:
@@ -147,9 +154,28 @@ def _training(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     )
 
 
+def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """How far they can be trusted, and that other libraries give them without calibration."""
+    found = metrics.get("calibration")
+    if not found:
+        return ""
+    method, after = found["method"], found["after"]
+    if method == "none":
+        lines = ["Probabilities are those of the model: no calibration made them better on development rows."]
+    else:
+        lines = [f"Probabilities are calibrated on the development rows: {method} scaling, in `calibration.json`."]
+    if after:
+        error = _interval({**found["intervals"]["ece"], "value": after["ece"]})
+        before = f"; {found['before']['ece']:.3f} without" if method != "none" else ""
+        lines.append(f"On {found['answers']:,} answers they are off by {error} on average (calibration error{before}).")
+    if method != "none" and _loads_elsewhere(facts):
+        lines.append("Hugging Face's `pipeline` and `from_pretrained` do not read that file: they answer uncalibrated.")
+    return "\n".join(["## Probabilities", "", *lines])
+
+
 def _limits() -> str:
     return (
-        "## Limits\n\nThe scores hold for texts like those it was judged on. Probabilities are not calibrated. "
+        "## Limits\n\nThe scores hold for texts like those it was judged on. "
         "Biases of the base model and of the labels are carried over."
     )
 

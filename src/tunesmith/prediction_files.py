@@ -95,7 +95,7 @@ class PredictionWriter:
         Raises:
             DataError: a record has a column that the table's head lacks.
         """
-        answers = [prediction.model_dump(mode="json") for prediction in predictions]
+        answers = [prediction.model_dump(mode="json", exclude_none=True) for prediction in predictions]
         for record, answer, line in zip(records, answers, lines, strict=True):
             if self.kind == "jsonl":
                 self.stream.write(_json_line(record, answer))
@@ -105,7 +105,7 @@ class PredictionWriter:
 
     def _write_cells(self, record: Mapping[str, Any], answer: Mapping[str, Any], line: int) -> None:
         if not self.fields:
-            self.fields = [key for key, value in answer.items() if value is not None and not isinstance(value, dict)]
+            self.fields = [key for key, value in answer.items() if not isinstance(value, dict)]
             names = unique_names([*self.columns, *(f"predicted_{field}" for field in self.fields)])
             self.table.writerow([make_cell(name) for name in names])
         unknown = [key for key in record if key not in self.columns]
@@ -114,7 +114,7 @@ class PredictionWriter:
                 f"line {line:,} has the key {unknown[0]!r}, which none of the first rows had",
                 fix="write JSON lines instead: --out FILE.jsonl",
             )
-        cells = [record.get(column) for column in self.columns] + [answer[field] for field in self.fields]
+        cells = [record.get(column) for column in self.columns] + [answer.get(field) for field in self.fields]
         self.table.writerow([make_cell(cell) for cell in cells])
 
 
@@ -144,9 +144,8 @@ def _is_number(text: str) -> bool:
 
 
 def _json_line(record: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in answer.items() if value is not None}
     key = unique_names([*record, KEY])[-1] if KEY in record else KEY
-    return _dump({**record, key: shown}) + "\n"
+    return _dump({**record, key: answer}) + "\n"
 
 
 def _dump(value: Any) -> str:

@@ -227,6 +227,7 @@ CARD = re.compile(
     r"## Data\n\n- training rows: [\d,]+\n- development rows: [\d,]+\n(- .+\n)+\n"
     r"## Training\n\n- method: .+\n- base: `[^`\n]+`, SHA-256 `[0-9a-f]{64}`; its licence applies\n"
     r"- steps: [\d,]+, best at [\d,]+; seed \d+; \d+ s\n- versions: .+\n(- .+\n)+\n"
+    r"(## Probabilities\n\nProbabilities are .+\n(On [\d,]+ answers they are off by .+\n)?(Hugging Face's .+\n)?\n)?"
     r"## Limits\n\n.+\n"
 )
 

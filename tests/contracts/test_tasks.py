@@ -185,6 +185,45 @@ def test_answers_do_not_depend_on_labels(sample: Sample, setups: dict[tuple[str,
 
 
 @each_sample
+def test_beliefs_say_how_sure_answers_are_and_can_be_revised(
+    sample: Sample, setups: dict[tuple[str, str], Setup]
+) -> None:
+    setup = setups[sample.name, kinds_of(sample)[0]]
+    task, labels, rows = setup.task, setup.labels, sample.make_rows(setup.task)
+    answers = inference.predict_rows(setup.model, task, rows, labels)
+    golds = [task.gold(row, labels) for row in rows]
+    beliefs, blind = task.beliefs(answers, golds, labels), task.beliefs(answers, None, labels)
+    empty = task.beliefs([], [], labels)
+    if beliefs is None:
+        assert blind is None
+        assert empty is None
+        assert all(task.withhold(answer, 1.0) == answer for answer in answers)
+        return
+    assert empty is not None
+    assert empty.scalings == beliefs.scalings
+    assert beliefs.scalings[0] == "none"
+    assert not len(empty.rows) + len(empty.answer_rows)
+    assert beliefs.truths is not None
+    assert beliefs.rights is not None
+    assert beliefs.truths.shape == beliefs.probabilities.shape
+    assert beliefs.probabilities.shape[:1] == beliefs.rows.shape
+    assert beliefs.rights.shape == beliefs.confidences.shape == beliefs.answer_rows.shape
+    assert len(beliefs.confidences) > 0
+    assert ((beliefs.confidences >= 0) & (beliefs.confidences <= 1)).all()
+    assert {beliefs.rows.min() >= 0, beliefs.rows.max() < len(rows)} == {True}
+    assert blind is not None
+    assert blind.truths is None
+    assert blind.rights is None
+    assert (blind.probabilities == beliefs.probabilities).all()
+    assert task.revise(answers, beliefs.probabilities, labels) == answers
+    marked = [task.withhold(answer, 1.1) for answer in answers]
+    assert marked != answers
+    again = task.beliefs(marked, golds, labels)
+    assert again is not None
+    assert (again.confidences == beliefs.confidences).all(), "what is withheld stays readable"
+
+
+@each_sample
 def test_bad_row_is_named_with_file_line_field_and_fix(sample: Sample, tmp_path: Path) -> None:
     task = sample.make_task()
     needed = [column.name for column in task.columns if column.required and column.name in sample.rows[2]]

@@ -17,6 +17,7 @@ from tunesmith.config import Section
 from tunesmith.contracts import (
     Baseline,
     Batch,
+    Beliefs,
     Column,
     Context,
     Counts,
@@ -30,7 +31,7 @@ from tunesmith.contracts import (
 from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
-from tunesmith.tasks import classification_baselines, classification_labels
+from tunesmith.tasks import classification_baselines, classification_beliefs, classification_labels
 from tunesmith.tasks.token_sequences import encode_texts, encode_windows
 
 
@@ -50,12 +51,14 @@ class ClassificationPrediction(BaseModel):
         label: class name, list of class names, or number.
         probability: of the named class; None for several labels and numbers.
         probabilities: of every class; None for numbers.
+        abstained: the model is less sure than was asked for; None where nothing was asked.
     """
 
     model_config = ConfigDict(frozen=True)
     label: str | list[str] | float
     probability: float | None = None
     probabilities: dict[str, float] | None = None
+    abstained: bool | None = None
 
 
 class ClassificationConfig(Section):
@@ -78,7 +81,7 @@ class ClassificationConfig(Section):
     focal_gamma: float = Field(default=0.0, ge=0)
     """Focal loss (Lin et al. 2017): above 0 easy rows count less."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
-    """Probability from which one of several labels is given."""
+    """Probability from which one of several labels is given, after calibration."""
 
 
 class TextClassification:
@@ -205,6 +208,24 @@ class TextClassification:
             return ClassificationPrediction(label=chosen, probabilities=probabilities)
         best = max(probabilities, key=probabilities.__getitem__)
         return ClassificationPrediction(label=best, probability=probabilities[best], probabilities=probabilities)
+
+    def beliefs(self, predictions: Sequence[Any], golds: Sequence[Any] | None, labels: Labels) -> Beliefs | None:
+        """Classes of which one is right, or labels that each may be; None for numbers."""
+        return classification_beliefs.find_beliefs(predictions, golds, labels)
+
+    def revise(self, predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:
+        """The likeliest class, of equals the one that was given; or the labels that reach `task.threshold`."""
+        if labels.kind == "multi":
+            rows = probabilities.reshape(len(predictions), -1).tolist()
+            return [self._prediction(dict(zip(labels.names, row, strict=True)), "multi") for row in rows]
+        return classification_beliefs.revise_classes(predictions, probabilities, labels)
+
+    def withhold(self, prediction: Any, threshold: float) -> Any:
+        """`abstained` says whether the answer is less sure."""
+        if prediction.probabilities is None:
+            return prediction
+        confidence = classification_beliefs.confidence_of(prediction)
+        return prediction.model_copy(update={"abstained": confidence < threshold})
 
     def gold(self, row: Any, labels: Labels) -> Any:
         """Class name, list of names, or number."""

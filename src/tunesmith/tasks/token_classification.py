@@ -20,6 +20,7 @@ from tunesmith.config import Section
 from tunesmith.contracts import (
     Baseline,
     Batch,
+    Beliefs,
     Column,
     Context,
     Counts,
@@ -34,7 +35,7 @@ from tunesmith.crf import negative_log_likelihood
 from tunesmith.errors import ConfigError, DataError
 from tunesmith.losses import classification_loss
 from tunesmith.model import Model
-from tunesmith.tasks import token_baselines
+from tunesmith.tasks import token_baselines, token_beliefs
 from tunesmith.tasks.tag_decoding import bio_rules, decode_tags, gather_places, pad_places, tag_names
 from tunesmith.tasks.token_rows import FoundEntity, TaggedText, TokenPrediction, TokenRow, entities_of, words_of
 from tunesmith.tasks.token_windows import Window, cut_pieces, make_windows, special_tokens
@@ -199,6 +200,18 @@ class TokenClassification:
                 FoundEntity(start=start, end=end, label=name, text=reading.text[start:end], probability=mean)
             )
         return TokenPrediction(entities=entities)
+
+    def beliefs(self, predictions: Sequence[Any], golds: Sequence[Any] | None, labels: Labels) -> Beliefs | None:
+        """Each entity that was found, and whether it is exactly right: bounds and type."""
+        return token_beliefs.find_beliefs(predictions, golds)
+
+    def revise(self, predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:
+        """The same entities with other probabilities."""
+        return token_beliefs.revise(predictions, probabilities)
+
+    def withhold(self, prediction: Any, threshold: float) -> Any:
+        """`abstained` says of each entity whether it is less sure."""
+        return token_beliefs.withhold(prediction, threshold)
 
     def texts(self, row: Any) -> tuple[str, ...]:
         """The text."""

@@ -45,10 +45,17 @@ class TokenRow(BaseModel):
 
 
 class FoundEntity(Entity):
-    """An entity that was found, with its text and how sure the model is."""
+    """An entity that was found, with its text and how sure the model is.
+
+    Attributes:
+        text: as it stands.
+        probability: that exactly this entity is there.
+        abstained: the model is less sure than was asked for; None where nothing was asked.
+    """
 
     text: str = ""
     probability: float | None = None
+    abstained: bool | None = None
 
 
 class TokenPrediction(BaseModel):
