@@ -187,6 +187,7 @@ CHANGES = {
     "evaluate.per_epoch": 2,
     "evaluate.steps": 3,
     "evaluate.batch_tokens": 64,
+    "evaluate.calibration": "none",
     "cache.vocabulary": "off",
 }
 """Every setting that a run depends on → a value that it does not have; None where it cannot be changed alone."""
