@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,16 @@ from safetensors.torch import load_file, save_file
 from tests.tiny import DECODERS, FAMILIES, TEXTS, make_tiny_trunk
 from tunesmith import api, artifact, base_models, inference
 from tunesmith.attention import (
+    CUT_COST,
     SHORT_TOKENS,
     attend_fused,
     attend_plainly,
     collect_heads,
+    cut_runs,
     make_blocks,
     make_segments,
     packed_attention,
+    share_rows,
     spread_heads,
 )
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels
@@ -436,21 +441,50 @@ def test_masks_are_added_never_boolean(causal: bool, window: int | None) -> None
 
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2)], ids=["full", "grouped"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_plain_products_equal_the_fused_kernel(heads: tuple[int, int], causal: bool) -> None:
-    """Two paths, one function and one gradient; the gradients of the plain products are written by hand."""
+@pytest.mark.parametrize("window", [None, 20])
+def test_plain_products_equal_the_fused_kernel(heads: tuple[int, int], causal: bool, window: int | None) -> None:
+    """Two paths, one function and one gradient; the gradients of the plain products are written by hand.
+
+    They lay several sequences into a row, the fused kernel one.
+    """
     generator = torch.Generator().manual_seed(0)
-    segments = make_segments(torch.tensor([0, 40, 45, 46, 75], dtype=torch.int32), torch.device("cpu"))
-    mask = segments.mask(causal, 20, torch.float32)
+    bounds = torch.tensor([0, 40, 45, 46, 75], dtype=torch.int32)
+    alone, shared = (make_segments(bounds, torch.device("cpu"), shared) for shared in (False, True))
+    assert len(shared.owners) < len(alone.owners)
     query = torch.randn(75, heads[0], 8, generator=generator)
     key, value = (torch.randn(75, heads[1], 8, generator=generator) for _ in range(2))
     found = []
-    for attend in (attend_plainly, attend_fused):
+    for attend, segments in ((attend_plainly, shared), (attend_plainly, alone), (attend_fused, alone)):
         rows = tuple(tensor.clone().requires_grad_() for tensor in (query, key, value))
+        mask = segments.mask(causal, window, torch.float32)
         attended = attend((rows[0], rows[1], rows[2]), segments, mask, (0.0, None), 0.3)
         (attended * torch.linspace(-1, 1, attended.numel()).view_as(attended)).sum().backward()
         found.append([attended.detach(), *(tensor.grad for tensor in rows)])
-    for plain_, fused in zip(*found, strict=True):
-        torch.testing.assert_close(plain_, fused, atol=1e-5, rtol=0)
+    for in_shared_rows, alone_, fused in zip(*found, strict=True):
+        torch.testing.assert_close(in_shared_rows, fused, atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone_, fused, atol=1e-5, rtol=0)
+
+
+def test_rows_shared_by_sequences_lose_and_mix_nothing() -> None:
+    lengths = random.Random(5).choices(range(1, 33), k=60)
+    begins = share_rows(lengths, 32)
+    taken = [place for begin, length in zip(begins, lengths, strict=True) for place in range(begin, begin + length)]
+    assert len(set(taken)) == sum(lengths)
+    assert all(begin // 32 == (begin + length - 1) // 32 for begin, length in zip(begins, lengths, strict=True))
+    assert max(taken) // 32 < 1.15 * sum(lengths) / 32
+
+
+def test_runs_are_cut_where_it_saves_scores() -> None:
+    """Against all ways to cut in two; what is cut again costs less still."""
+    lengths = sorted(random.Random(6).choices([5, 20, 90, 150], k=40))
+    costs = [
+        sum(len(part) and sum(part) * max(part) for part in (lengths[:cut], lengths[cut:])) + 2 * CUT_COST
+        for cut in range(1, 40)
+    ]
+    ends = cut_runs(lengths)
+    assert ends[-1] == 40
+    parts = [lengths[first:behind] for first, behind in itertools.pairwise([0, *ends])]
+    assert sum(sum(part) * max(part) + CUT_COST for part in parts) <= min(costs)
 
 
 def test_dropped_weights_get_no_gradient_and_the_others_theirs() -> None:

@@ -1,14 +1,17 @@
 """Attention over packed sequences: one function for every trunk that goes through the attention interface.
 
-Everything outside attention works token by token, so a packed row needs no padding there. Inside attention only the
-queries, keys and values are laid out one sequence a row, which costs under 2 % of the multiply-adds below 256 tokens.
+Everything outside attention works token by token, so a packed row needs no padding there. Inside attention the queries,
+keys and values are laid out in rows as long as the longest sequence. On a CPU short sequences share rows, and a mask
+keeps them apart: the products are then about tokens × longest instead of sequences × longest².
 
-Letters in shapes: T tokens, S sequences, L longest sequence, H heads, K key heads, d width of a head.
+Letters in shapes: T tokens, S rows of the layout, L its length, H heads, K key heads, d width of a head.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +28,9 @@ SHORT_TOKENS = 160
 ROUND_LENGTH = 16
 """Padded layouts are filled up to a multiple of this: each new size of a matrix product costs a new kernel."""
 
-BLOCK_SPREAD, BLOCK_ROOM = 4, 64
-"""A run of sequences ends where the longest would have over SPREAD times the tokens of the shortest and ROOM more;
-below that, padding costs less than a second run."""
+CUT_COST = 8_000
+"""What a further run of sequences costs, in scores (query–key pairs) of one head that could be computed instead. A run
+is cut in two where that saves more. Measured with `minilm` on two cores."""
 
 HARMLESS = frozenset(
     {"segments", "position_ids", "cache_position", "use_cache", "output_attentions", "output_hidden_states"}
@@ -39,14 +42,15 @@ HARMLESS = frozenset(
 
 @dataclass
 class Segments:
-    """Where sequences stand in a packed row, and how they lie in a padded layout.
+    """Where sequences stand in a packed row, and how they lie in a layout of equal rows.
 
     Attributes:
         start: first token of the packed row that belongs to them.
         end: behind the last one.
         longest: L, the longest sequence in tokens, rounded up.
-        slots: (end − start,) int64; place of each token in the (S · L) padded layout.
-        valid: (S, L) bool; True at tokens.
+        slots: (end − start,) int64; place of each token in the (S · L) layout.
+        owners: (S, L) int64; the sequence that each place belongs to, −1 in gaps.
+        shared: whether a row may hold several sequences, one behind the other.
         masks: those made so far, by (causal, window, dtype).
         layouts: index maps made so far, by number of heads.
     """
@@ -55,9 +59,15 @@ class Segments:
     end: int
     longest: int
     slots: Tensor
-    valid: Tensor
+    owners: Tensor
+    shared: bool
     masks: dict[tuple[bool, int | None, torch.dtype], Tensor | None] = field(default_factory=dict)
     layouts: dict[int, Layout] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> Tensor:
+        """(S, L) bool; True at tokens."""
+        return self.owners >= 0
 
     def layout(self, heads: int) -> Layout:
         """Where tokens of several heads go, so that each head's sequence lies in one piece."""
@@ -65,7 +75,7 @@ class Segments:
             head = torch.arange(heads, device=self.slots.device)
             sequence, place = self.slots // self.longest, self.slots % self.longest
             slots = ((sequence[:, None] * heads + head) * self.longest + place[:, None]).flatten()
-            gather = torch.zeros(self.valid.numel() * heads, dtype=torch.int64, device=self.slots.device)
+            gather = torch.zeros(self.owners.numel() * heads, dtype=torch.int64, device=self.slots.device)
             gather[slots] = torch.arange(len(slots), device=self.slots.device)
             self.layouts[heads] = Layout(gather, slots, heads, self.longest)
         return self.layouts[heads]
@@ -80,17 +90,18 @@ class Segments:
     def _make_mask(self, causal: bool, window: int | None, dtype: torch.dtype) -> Tensor | None:
         if window is not None and window >= self.longest:
             window = None
-        if not causal and window is None and bool(self.valid.all()):
+        if not (self.shared or causal or window) and bool(self.valid.all()):
             return None
         seen = self.valid[:, None, None, :]  # (S, 1, 1, L)
+        if self.shared or causal or window is not None:
+            # a gap sees gaps, or its softmax would be 0/0
+            seen = (self.owners[:, :, None] == self.owners[:, None, :])[:, None]  # (S, 1, L, L)
         if causal or window is not None:
-            place = torch.arange(self.longest, device=self.valid.device)
+            place = torch.arange(self.longest, device=seen.device)
             distance = place[:, None] - place[None, :]  # (L, L) query minus key
-            near = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+            seen = seen & (distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool))
             if window is not None:
-                near = near & (distance.abs() < window)
-            # a padded query sees itself, or its softmax would be 0/0
-            seen = (seen & near) | torch.eye(self.longest, dtype=torch.bool, device=self.valid.device)
+                seen = seen & (distance.abs() < window)
         return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
 
 
@@ -111,18 +122,46 @@ class Blocks:
     calls: int = 0
 
 
-def make_segments(bounds: Tensor, device: torch.device) -> Segments:
-    """Work out the padded layout of neighbouring sequences.
+def make_segments(bounds: Tensor, device: torch.device, shared: bool = False) -> Segments:
+    """Work out the layout of neighbouring sequences.
 
     Args:
         bounds: (S+1,) integers on the CPU; where each sequence begins in the packed row, and the end.
         device: where the maps are needed.
+        shared: put several sequences into a row where they have room; otherwise each has its own, in order.
     """
-    lengths = bounds.diff().long()  # (S,)
+    lengths = bounds.diff().long()  # one a sequence
     longest = math.ceil(int(lengths.max()) / ROUND_LENGTH) * ROUND_LENGTH
-    valid = torch.arange(longest)[None, :] < lengths[:, None]  # (S, L)
-    slots = torch.nonzero(valid.flatten()).flatten()  # (T,)
-    return Segments(int(bounds[0]), int(bounds[-1]), longest, slots.to(device), valid.to(device))
+    begins = torch.arange(len(lengths)) * longest
+    if shared:
+        begins = torch.tensor(share_rows(lengths.tolist(), longest))
+    rows = int(begins.max()) // longest + 1
+    sequence = torch.repeat_interleave(lengths)  # (T,)
+    slots = (begins - (bounds[:-1].long() - bounds[0]))[sequence] + torch.arange(len(sequence))  # (T,)
+    owners = torch.full((rows * longest,), -1).index_copy_(0, slots, sequence).view(rows, longest)
+    return Segments(int(bounds[0]), int(bounds[-1]), longest, slots.to(device), owners.to(device), shared)
+
+
+def share_rows(lengths: Sequence[int], longest: int) -> list[int]:
+    """Where each sequence begins in rows of `longest` places: the longest first, each where it leaves the least room.
+
+    Example:
+        >>> share_rows([2, 5, 3, 3], 6)
+        [12, 0, 6, 9]
+    """
+    begins = [0] * len(lengths)
+    rows_with: list[list[int]] = [[] for _ in range(longest + 1)]  # by room
+    rows = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        length = lengths[place]
+        room = next((room for room in range(length, longest) if rows_with[room]), longest)
+        if room == longest:
+            row, rows = rows, rows + 1
+        else:
+            row = rows_with[room].pop()
+        begins[place] = row * longest + longest - room
+        rows_with[room - length].append(row)
+    return begins
 
 
 def make_blocks(bounds: Tensor, device: torch.device, tail_tokens: int = 0) -> Blocks:
@@ -133,17 +172,59 @@ def make_blocks(bounds: Tensor, device: torch.device, tail_tokens: int = 0) -> B
         device: where the maps are needed; on a GPU one run is faster than several.
         tail_tokens: how many tokens were added behind the last sequence.
     """
+    on_cpu = device.type == "cpu"
     lengths = bounds.diff().tolist()
-    cuts = [0]
-    shortest = longest = lengths[0]
-    for place, length in enumerate(lengths if device.type == "cpu" else []):
-        shortest, longest = min(shortest, length), max(longest, length)
-        if longest > BLOCK_SPREAD * shortest + BLOCK_ROOM:
-            cuts.append(place)
-            shortest = longest = length
-    ends = [*cuts[1:], len(lengths)]
-    parts = [make_segments(bounds[a : b + 1], device) for a, b in zip(cuts, ends, strict=True)]
+    ends = cut_runs(lengths) if on_cpu else [len(lengths)]
+    parts = []
+    for first, behind in itertools.pairwise([0, *ends]):
+        short = on_cpu and max(lengths[first:behind]) <= SHORT_TOKENS
+        parts.append(make_segments(bounds[first : behind + 1], device, shared=short))
     return Blocks(parts, tail_tokens)
+
+
+def cut_runs(lengths: Sequence[int]) -> list[int]:
+    """Where runs of sequences end so that all scores of attention, and `CUT_COST` a run, are few: the last is the end.
+
+    Example:
+        >>> cut_runs([10] * 30 + [150])
+        [30, 31]
+        >>> cut_runs([10, 12, 20])
+        [3]
+    """
+    ends: list[int] = []
+    open_runs = [(0, len(lengths))]
+    while open_runs:
+        first, behind = open_runs.pop()
+        scores, cut = _best_cut(lengths[first:behind])
+        if scores + CUT_COST < _scores(sum(lengths[first:behind]), max(lengths[first:behind]), behind - first):
+            open_runs += [(first + cut, behind), (first, first + cut)]
+        else:
+            ends.append(behind)
+    return ends
+
+
+def _best_cut(lengths: Sequence[int]) -> tuple[float, int]:
+    """Fewest scores of two runs, and where the second begins."""
+    count = len(lengths)
+    tokens_before = list(itertools.accumulate(lengths))
+    longest_before = list(itertools.accumulate(lengths, max))
+    longest_behind = list(itertools.accumulate(reversed(lengths), max))[::-1]
+    return min(
+        (
+            (
+                _scores(tokens_before[cut - 1], longest_before[cut - 1], cut)
+                + _scores(tokens_before[-1] - tokens_before[cut - 1], longest_behind[cut], count - cut),
+                cut,
+            )
+            for cut in range(1, count)
+        ),
+        default=(math.inf, 0),
+    )
+
+
+def _scores(tokens: int, longest: int, sequences: int) -> int:
+    """About how many scores a head computes for a run: short sequences share rows."""
+    return tokens * longest if longest <= SHORT_TOKENS else sequences * longest**2
 
 
 class _Spread(torch.autograd.Function):

@@ -69,6 +69,7 @@ def steps(
     budget_tokens = micro_batch_tokens or job.settings.micro_batch_tokens
     parameters = [p for p in job.model.parameters() if p.requires_grad]
     keep_freed_memory()
+    job.model.train()
     with _pooled_masks(job):
         for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
             began = time.perf_counter()
@@ -117,7 +118,10 @@ def accumulate(job: Job, micro_batches: Sequence[Sequence[Sequence[Encoded]]], s
         The summed loss and the units it stands for.
     """
     model = job.model
-    model.train()
+    if (
+        not model.training
+    ):  # a look at the development rows came between; the walk through all modules takes milliseconds
+        model.train()
     model.zero_grad(set_to_none=True)
     seed_step(job.settings.seed, step, model.device)
     if model.masks is not None:
