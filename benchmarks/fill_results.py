@@ -96,8 +96,13 @@ def methods() -> dict[str, str]:
         figures[f"methods {key}"] = interval(run)
         figures[f"methods {key} seconds"] = f"{run['command_s']:.0f}"
         figures[f"methods {key} parameters"] = f"{run['trainable_parameters']:,}"
-        figures[f"methods {key} bytes"] = f"{run['weights_bytes'] / 1e6:.1f} MB"
+        figures[f"methods {key} bytes"] = _format_bytes(run["weights_bytes"])
     return figures
+
+
+def _format_bytes(count: int) -> str:
+    """Bytes in the unit that shows their size."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def check() -> dict[str, str]:
