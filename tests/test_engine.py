@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -410,3 +411,12 @@ def test_masks_come_from_a_pool_while_training_only(tiny_bert: Path) -> None:
     running.close()
     assert setup.model.masks is None
     assert not any("forward" in vars(m) for m in setup.model.modules() if type(m) is torch.nn.Dropout)
+
+
+def test_a_gpu_adds_in_a_fixed_order_while_training_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # the user's own choice stays
+    for device, fixed in (("cpu", False), ("cuda", True)):
+        with engine.fixed_order(torch.device(device)):
+            assert torch.are_deterministic_algorithms_enabled() == fixed
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,7 +71,7 @@ def steps(
     parameters = [p for p in job.model.parameters() if p.requires_grad]
     keep_freed_memory()
     job.model.train()
-    with _pooled_masks(job):
+    with _pooled_masks(job), fixed_order(job.model.device):
         for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
             began = time.perf_counter()
             factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
@@ -169,6 +170,28 @@ def _pooled_masks(job: Job) -> Iterator[None]:
         yield
     finally:
         job.model.set_masks(None)
+
+
+@contextlib.contextmanager
+def fixed_order(device: torch.device) -> Iterator[None]:
+    """While open, a CUDA GPU adds in a fixed order, so that the same steps give the same bytes; nothing for others.
+
+    The settings are the process's: they also hold for what the caller computes between two steps, as an evaluation that
+    chooses the best weights.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for; read at the first product
+    enabled, only_warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=only_warns)
 
 
 @contextlib.contextmanager
