@@ -166,3 +166,17 @@ def test_many_rows_are_drawn_fewer_times() -> None:
         found = intervals.bootstrap_rows(range(rows), range(rows), mean, resamples=200)
         assert (len(draws), set(draws)) == (wanted, {rows})
         assert found["mean"].low < found["mean"].value < found["mean"].high
+
+
+@pytest.mark.parametrize(("family", "has_bias"), [("bert", True), ("gpt2", False)])
+def test_several_labels_start_at_their_shares(tmp_path: Path, family: str, has_bias: bool) -> None:
+    """Without features the head gives each label as often as the training rows have it, if it can."""
+    task = make_task("text-classification", {"kind": "multi"})
+    labels = Labels(("rare", "usual"), (1, 80), "multi", {"rows": 99})
+    model = load_model(base_models.resolve(str(make_tiny_trunk(tmp_path, family))), task.head(labels))
+    model.eval()
+    nothing = torch.zeros(1, model.width)
+    before = model.sequence_logits(nothing)
+    task.prepare_head(model, labels)
+    wanted = torch.tensor([[2 / 101, 81 / 101]]) if has_bias else torch.sigmoid(before)
+    torch.testing.assert_close(torch.sigmoid(model.sequence_logits(nothing)), wanted)

@@ -97,7 +97,7 @@ class Labels:
         names: class names in id order; () where the answer is a number or a text.
         counts: how often each name stands in the training rows; same order.
         kind: a word of the task's own for how they are used ("single", "multi", "number").
-        statistics: facts about number targets, such as their mean.
+        statistics: facts about the training rows: how many ("rows"), or of numbers their mean, deviation, low and high.
     """
 
     names: tuple[str, ...]

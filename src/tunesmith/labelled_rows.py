@@ -141,7 +141,7 @@ def find_answers(task: Task, splits: Splits) -> Labels:
     counted = Counter(name for row in splits.train for name in task.answers(row, found))
     counts = tuple(counted[name] for name in found.names)
     if not found.statistics:
-        return replace(found, counts=counts)
+        return replace(found, counts=counts, statistics={"rows": len(splits.train)})
     alone = task.labels(splits.train)
     if alone.kind != found.kind:
         raise DataError(

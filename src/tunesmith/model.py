@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -226,6 +226,13 @@ class Model(nn.Module):
         So the head learns numbers around 0 ± 1, whatever they are in the user's data.
         """
         self.output_scale, self.output_offset = scale, offset
+
+    def start_from(self, outputs: Sequence[float]) -> None:
+        """Set the biases of the head's last layer to these C outputs; a layer without biases stays as it is."""
+        last = self._last_layer()
+        if last is not None and last.bias is not None:
+            with torch.no_grad():
+                last.bias.copy_(torch.tensor(outputs))
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Outputs of the head in the units of the targets; any shape, float32 where there are units."""

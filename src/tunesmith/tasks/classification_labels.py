@@ -196,6 +196,17 @@ def _check_classes(counts: Mapping[str, int], rows: int) -> None:
         )
 
 
+def log_odds(labels: Labels) -> list[float]:
+    """Log-odds of each label among the training rows, one row added with it and one without.
+
+    Example:
+        >>> [round(value, 3) for value in log_odds(Labels(("rare", "half"), (0, 49), "multi", {"rows": 98}))]
+        [-4.595, 0.0]
+    """
+    rows = labels.statistics["rows"]
+    return [math.log((count + 1) / (rows - count + 1)) for count in labels.counts]
+
+
 def class_weights(wished: str | Mapping[str, float], labels: Labels) -> list[float]:
     """One weight a class, in id order.
 

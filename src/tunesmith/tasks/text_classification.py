@@ -151,9 +151,16 @@ class TextClassification:
         return [[index] for index in range(len(items))]
 
     def prepare_head(self, model: Model, labels: Labels) -> None:
-        """Numbers are learnt as differences from the mean of the training answers, in their standard deviations."""
+        """Where the head starts.
+
+        Numbers are learnt as differences from the mean of the training answers, in their standard deviations. Each of
+        several labels starts at the log-odds of how often it is given (Lin et al. 2017, section 4.1): rare labels would
+        cost many steps at a half.
+        """
         if labels.kind == "number":
             model.set_units(_deviation(labels), labels.statistics["mean"])
+        elif labels.kind == "multi" and "rows" in labels.statistics:
+            model.start_from(classification_labels.log_odds(labels))
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """logits (S, C) and the pooled vectors (S, D)."""
