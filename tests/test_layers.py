@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "sharing", "short_attention", "strict_yaml"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state"},
-    {"model", "folder_lock"},
+    {"model", "folder_lock", "pages"},
     {"model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "ledger", "labelled_rows"},
