@@ -1,0 +1,52 @@
+"""The words of the page in one language: a table a language, with the same keys in all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from markupsafe import Markup, escape
+
+from tunesmith.errors import ConfigError, nearest
+
+LANGUAGES = ("en", "zh")
+
+
+@cache
+def read_table(language: str) -> Mapping[str, str]:
+    """Key → words.
+
+    Raises:
+        ConfigError: there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise ConfigError(f"no page in {language!r}: {nearest(language, LANGUAGES)}", fix="--lang en or --lang zh")
+    path = resources.files("tunesmith") / "reporting" / f"{language}.json"
+    table: dict[str, str] = json.loads(path.read_text("utf-8"))
+    return table
+
+
+class Words:
+    """Looks words up; what is put into them is escaped.
+
+    Attributes:
+        language: "en" or "zh".
+
+    Example:
+        >>> Words("en")("rows", n="<3>")
+        Markup('&lt;3&gt; rows')
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._table = read_table(language)
+
+    def __call__(self, key: str, **values: object) -> Markup:
+        """The words of a key with `{name}` filled in. Raises KeyError where there are none."""
+        return Markup(escape(self._table[key])).format(**values)
+
+    def name(self, kind: str, key: str, otherwise: str | None = None) -> str:
+        """The words of `kind.key`, such as the name of a score; without any, `otherwise` or the key itself."""
+        return self._table.get(f"{kind}.{key}", key if otherwise is None else otherwise)
