@@ -15,7 +15,7 @@ LAYERS = [
     {"model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "ledger", "labelled_rows"},
-    {"preparation", "calibrating"},
+    {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting"},
     {"trackers", "console", "prediction_files"},

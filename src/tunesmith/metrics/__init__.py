@@ -22,8 +22,8 @@ from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
     "ALPHA",
-    "SHARES_OF_ROWS",
     "OF_ANY_ROWS",
+    "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
     "classification_counts",
     "classification_scores",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from markupsafe import Markup
@@ -207,15 +208,13 @@ def thin_out(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> 
     if len(points) <= most:
         return list(points)
     bounds = [round(place * len(points) / most) for place in range(most + 1)]
-    groups = [points[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    groups = [points[start:end] for start, end in pairwise(bounds)]
     return [(sum(p[0] for p in group) / len(group), sum(p[1] for p in group) / len(group)) for group in groups]
 
 
 def _frame(caption: Caption, *parts: str) -> Markup:
     inner = HEIGHT_PX - TOP_PX - BOTTOM_PX
-    plot = element(
-        "svg", *parts, x=percent(LEFT), y=TOP_PX, width=percent(WIDTH), height=inner, overflow="visible"
-    )
+    plot = element("svg", *parts, x=percent(LEFT), y=TOP_PX, width=percent(WIDTH), height=inner, overflow="visible")
     titles = [
         element(
             "text",

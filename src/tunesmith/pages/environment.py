@@ -10,18 +10,26 @@ import base64
 import hashlib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tunesmith.pages.texts import visible
+
+GENERATOR = "Tunesmith"
+"""What every page of ours names as its generator, near its beginning."""
+_MARK = f'<meta name="generator" content="{GENERATOR} '.encode()
+_LOOKED_AT_BYTES = 4096
+
 
 def make_environment() -> Environment:
-    """The environment of the templates in `pages/templates`.
+    """The environment of the templates in `pages/templates`; the filter `visible` is for texts of users.
 
     Example:
         >>> make_environment().from_string("{{ name }}").render(name="<b>")
         '&lt;b&gt;'
     """
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("tunesmith", "pages/templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -29,6 +37,8 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["visible"] = visible
+    return environment
 
 
 @cache
@@ -54,3 +64,11 @@ def make_policy(style: str) -> str:
         style: what stands between <style> and </style>, to the letter.
     """
     return f"default-src 'none'; style-src {style_source(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a page that Tunesmith wrote, so that a newer one may replace it."""
+    if not path.is_file() or path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return _MARK in file.read(_LOOKED_AT_BYTES)

@@ -59,9 +59,7 @@ def find_mistakes(judged: JudgedRows) -> tuple[list[Example], int]:
 
 def _lines(texts: Sequence[str], comparison: Comparison) -> tuple[Line, ...]:
     if not comparison.marks:
-        return tuple(
-            Line("", (Segment(text[:MOST_CHARACTERS]),), is_cut=len(text) > MOST_CHARACTERS) for text in texts
-        )
+        return tuple(Line("", (Segment(text[:MOST_CHARACTERS]),), is_cut=len(text) > MOST_CHARACTERS) for text in texts)
     text = texts[0]
     start = _window_start(text, comparison.marks)
     if not _overlap(comparison.marks):

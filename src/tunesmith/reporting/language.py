@@ -22,7 +22,9 @@ def read_table(language: str) -> Mapping[str, str]:
         ConfigError: there is no such language.
     """
     if language not in LANGUAGES:
-        raise ConfigError(f"no page in {language!r}: {nearest(language, LANGUAGES)}", fix="--lang en or --lang zh")
+        raise ConfigError(
+            f"no page in {language!r}: {nearest(language, LANGUAGES)}", fix="--language en or --language zh"
+        )
     path = resources.files("tunesmith") / "reporting" / f"{language}.json"
     table: dict[str, str] = json.loads(path.read_text("utf-8"))
     return table
@@ -46,6 +48,15 @@ class Words:
     def __call__(self, key: str, **values: object) -> Markup:
         """The words of a key with `{name}` filled in. Raises KeyError where there are none."""
         return Markup(escape(self._table[key])).format(**values)
+
+    def anchor(self, name: str) -> str:
+        """An id that stands once on a page that holds all languages.
+
+        Example:
+            >>> Words("zh").anchor("data")
+            'zh-data'
+        """
+        return f"{self.language}-{name}"
 
     def name(self, kind: str, key: str, otherwise: str | None = None) -> str:
         """The words of `kind.key`, such as the name of a score; without any, `otherwise` or the key itself."""

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
-from tunesmith.artifact import FACTS, Artifact
-from tunesmith.contracts import Comparison, Labels, Task
+from tunesmith.artifact import Artifact
+from tunesmith.contracts import Comparison, Encoded, Labels, Task
 
 CURVES = "metrics.jsonl"
 
@@ -57,8 +57,7 @@ class Material:
         trained: what metrics.json holds.
         metrics: the scores that are shown: the same, or those on other rows.
         curves: the lines of metrics.jsonl; [] where they are not there.
-        command: the full command of the run.
-        bytes: size of the finished folder's files.
+        bytes: size of the finished folder's files that tunesmith.json lists.
         judged: the rows behind `metrics`; None where they are not at hand.
     """
 
@@ -68,32 +67,57 @@ class Material:
     trained: Mapping[str, Any]
     metrics: Mapping[str, Any]
     curves: Sequence[Mapping[str, Any]]
-    command: str
     bytes: int
     judged: JudgedRows | None
 
 
+def row_lengths(items: Sequence[Encoded]) -> list[int]:
+    """Tokens of each row, those that its windows share counted once for each.
+
+    Example:
+        >>> row_lengths([Encoded(([1, 2],), 0, row=0), Encoded(([3],), 0, row=0, part=1), Encoded(([4],), 0, row=1)])
+        [3, 1]
+    """
+    lengths = [0] * (1 + max((item.row for item in items), default=-1))
+    for item in items:
+        lengths[item.row] += item.length_tokens
+    return lengths
+
+
+def gather_rows(
+    task: Task, labels: Labels, judged: tuple[Sequence[Any], Sequence[Any], Sequence[Any]], items: Sequence[Encoded]
+) -> JudgedRows:
+    """The rows behind scores.
+
+    Args:
+        task: of the model.
+        labels: its answers.
+        judged: (B,) rows, (B,) predictions and (B,) right answers.
+        items: the parts of the rows, encoded.
+    """
+    return JudgedRows(task, labels, *judged, row_lengths(items))
+
+
 def collect(
-    found: Artifact, command: str, judged: JudgedRows | None, metrics: Mapping[str, Any] | None = None
+    found: Artifact, judged: JudgedRows | None, metrics: Mapping[str, Any] | None = None, *, name: str = ""
 ) -> Material:
     """Gather what a finished folder says.
 
     Args:
         found: the folder, read and checked.
-        command: of the run.
         judged: the rows behind the scores.
         metrics: scores on other rows than those of the run.
+        name: of the folder where it is not yet in its place.
     """
     sizes = sum(entry["bytes"] for entry in found.facts["files"].values())
     return Material(
-        name=found.folder.absolute().name,
+        name=name or found.folder.absolute().name,
         facts=found.facts,
         labels=found.labels,
         trained=found.metrics,
         metrics=found.metrics if metrics is None else metrics,
         curves=_read_curves(found.folder / CURVES),
-        command=command,
-        bytes=sizes + (found.folder / FACTS).stat().st_size,
+        bytes=sizes,
         judged=judged,
     )
 
@@ -102,7 +126,7 @@ def _read_curves(path: Path) -> list[Mapping[str, Any]]:
     """The lines that can be read: a model's page does not depend on its curves."""
     if not path.is_file():
         return []
-    found = []
+    found: list[Mapping[str, Any]] = []
     for line in path.read_text("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import yaml
 
 from tunesmith.metrics import ratio
 from tunesmith.pages.charts import Caption, bar_track, bars
-from tunesmith.reporting.curves import Figure
+from tunesmith.reporting.figures import Figure
 from tunesmith.reporting.language import Words
 from tunesmith.reporting.material import Material, bare_name
 
 MOST_LABELS = 15
 MOST_BINS = 24
+AGAIN = "again"
+"""Folder of the repeated run in the command that is shown."""
 _PATHS = (("model", "name"), ("data", "train"), ("data", "dev"), ("output", "folder"))
 
 
@@ -56,7 +59,9 @@ def _lengths(material: Material, words: Words) -> Figure | None:
     ordered = sorted(found)
     facts = {"low": ordered[0], "high": ordered[-1], "middle": ordered[len(ordered) // 2], "n": f"{len(ordered):,}"}
     title = str(words(f"lengths.{key}"))
-    caption = Caption("lengths", title, str(words("lengths.text", **facts)), str(words("lengths.x")), title)
+    caption = Caption(
+        words.anchor("lengths"), title, str(words("lengths.text", **facts)), str(words("lengths.x")), title
+    )
     return Figure(title, bars(caption, edges, counts), (), str(words("lengths.text", **facts)))
 
 
@@ -76,9 +81,11 @@ def bin_lengths(lengths: Sequence[int], most: int = MOST_BINS) -> tuple[list[flo
     return [low + place * width for place in range(count + 1)], counts
 
 
-def describe_ledger(material: Material, words: Words) -> list[dict[str, Any]]:
-    """What of texts and answers never reached the model, by split."""
-    return [{"title": words.name("split", name), **found} for name, found in material.trained.get("ledger", {}).items()]
+def describe_ledger(material: Material, words: Words, *, with_texts: bool) -> list[dict[str, Any]]:
+    """What of texts and answers never reached the model, by split; examples of lost answers only with texts."""
+    found = material.trained.get("ledger", {})
+    hidden = {} if with_texts else {"lost_examples": []}
+    return [{"title": words.name("split", name), **entry, **hidden} for name, entry in found.items()]
 
 
 def describe_cost(material: Material) -> dict[str, Any]:
@@ -116,7 +123,8 @@ def describe_making(material: Material) -> dict[str, Any]:
     """Command, configuration, versions, seed, checksums; files without their folders."""
     facts = material.facts
     return {
-        "command": material.command,
+        "command": shlex.join(["tunesmith", "fit", "--config", f"{material.name}/config.yaml", "--out", AGAIN]),
+        "has_file": facts["config"]["data"]["train"] not in (None, "-"),
         "config": yaml.safe_dump(_bare(facts["config"]), sort_keys=False, allow_unicode=True),
         "seed": facts["seed"],
         "versions": facts["versions"],

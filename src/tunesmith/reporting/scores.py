@@ -8,7 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunesmith.metrics import SMALLER_IS_BETTER
+from tunesmith.metrics import ALPHA, SMALLER_IS_BETTER, format_p
+from tunesmith.pages import visible
 from tunesmith.pages.charts import (
     Caption,
     Score,
@@ -59,19 +60,18 @@ def summarize(metrics: Mapping[str, Any], words: Words) -> dict[str, Any]:
     name = metrics["headline"]
     after, gain = metrics["scores"][name], metrics.get("gain")
     is_dev = str(metrics["split"]) == "dev"
-    rows = (
-        words("rows.dev", n=f"{after['n']:,}")
-        if is_dev
-        else words("rows.file", n=f"{after['n']:,}", file=Markup("<bdi>{}</bdi>").format(bare_name(metrics["split"])))
-    )
+    file = Markup("<bdi>{}</bdi>").format(visible(bare_name(metrics["split"])))
+    n = f"{after['n']:,}"
     return {
         "metric": words.name("metric", name),
         "explained": words.name("explained", name, ""),
         "value": format_score(after["value"]),
         "low": format_score(after["low"]),
         "high": format_score(after["high"]),
-        "rows": rows,
+        "rows": words("rows.dev", n=n) if is_dev else words("rows.file", n=n, file=file),
+        "before": None if gain is None else format_score(after["value"] - gain["value"]),
         "gain": None if gain is None else format_score(gain["value"], signed=True),
+        "gain_is": None if gain is None else _verdict(name, gain),
         "sentence": _sentence(name, after, gain, words),
         "rivals": [_title(metrics, key, words) for key in _rivals(metrics)],
         "is_dev": is_dev,
@@ -83,18 +83,24 @@ def _sentence(name: str, after: Mapping[str, float], gain: Mapping[str, float] |
     if gain is None:
         interval = {"low": format_score(after["low"]), "high": format_score(after["high"])}
         return words("summary.alone", **shown, **interval)
-    if gain["low"] <= 0 <= gain["high"]:
-        key = "summary.unsure"
-    else:
-        key = "summary.better" if (gain["value"] > 0) != (name in SMALLER_IS_BETTER) else "summary.worse"
+    p = f"; {format_p(gain['p'])}" if "p" in gain else ""  # folders of early versions have none
     return words(
-        key,
+        f"summary.{_verdict(name, gain)}",
+        p=p,
         before=format_score(after["value"] - gain["value"]),
         gain=format_score(gain["value"], signed=True),
         low=format_score(gain["low"], signed=True),
         high=format_score(gain["high"], signed=True),
         **shown,
     )
+
+
+def _verdict(name: str, gain: Mapping[str, float]) -> str:
+    """ "better", "worse" or "unsure"; by the p-value where there is one, as on the terminal."""
+    is_sure = gain["p"] < ALPHA if "p" in gain else not gain["low"] <= 0 <= gain["high"]
+    if not is_sure:
+        return "unsure"
+    return "better" if (gain["value"] > 0) != (name in SMALLER_IS_BETTER) else "worse"
 
 
 def _rivals(metrics: Mapping[str, Any]) -> list[str]:
@@ -122,6 +128,19 @@ def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[Syst
         track = interval_track(drawn, scale, strong=is_model, guide=reached)
         systems.append(System(title, drawn.value, drawn.low, drawn.high, track, is_model))
     return systems, axis_track(scale)
+
+
+def list_remarks(metrics: Mapping[str, Any], words: Words) -> list[Markup]:
+    """What should be known beside the scores of a file: rows not counted, labels never learnt, why no competitor."""
+    remarks = []
+    if metrics.get("rejected"):
+        remarks.append(words("remark.rejected", n=f"{metrics['rejected']:,}"))
+    if metrics.get("unseen_labels"):
+        listed = ", ".join(f"{visible(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
+        remarks.append(words("remark.unseen", labels=listed))
+    if metrics.get("baselines_missing"):
+        remarks.append(words("systems.missing", why=visible(metrics["baselines_missing"])))
+    return remarks
 
 
 def list_scores(metrics: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
@@ -170,7 +189,11 @@ def read_confusion(metrics: Mapping[str, Any], words: Words) -> dict[str, Any] |
         ]
         return {"labels": labels, "rows": rows, "pairs": _pairs(labels, matrix, totals)[:5], "map": None}
     caption = Caption(
-        "confusion-map", str(words("confusion.map")), str(words("confusion.map.text", n=len(labels))), "", ""
+        words.anchor("confusion-map"),
+        str(words("confusion.map")),
+        str(words("confusion.map.text", n=len(labels))),
+        "",
+        "",
     )
     pairs = _pairs(labels, matrix, totals)[:MOST_PAIRS]
     return {"labels": labels, "rows": [], "pairs": pairs, "map": heat_map(caption, shares)}

@@ -6,12 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tunesmith.contracts import Counts
 from tunesmith.evaluation.intervals import Interval, bootstrap_intervals
 from tunesmith.metrics import OF_ANY_ROWS, SMALLER_IS_BETTER, sum_counts
+from tunesmith.pages import visible
+from tunesmith.pages.charts import Score, axis_track, interval_track
+from tunesmith.pages.svg import make_scale
+from tunesmith.reporting.language import Words
 from tunesmith.reporting.material import JudgedRows
 
 FEWEST_ROWS = 20
@@ -83,6 +88,36 @@ def find_slices(judged: JudgedRows) -> Slices | None:
     sign = -1 if name in SMALLER_IS_BETTER else 1
     found.sort(key=lambda one: sign * one.score.value)
     return Slices(name, scores[name], found[:MOST_SHOWN], len(found)) if found else None
+
+
+def describe_slices(slices: Slices, words: Words) -> dict[str, Any]:
+    """The parts with their names and tracks, as the page shows them."""
+    bounds = [bound for one in slices.shown for bound in (one.score.low, one.score.high)]
+    scale = make_scale([*bounds, slices.overall])
+    rows = [
+        {
+            "title": _title(one, words),
+            "score": one.score,
+            "track": interval_track(
+                Score(one.score.value, one.score.low, one.score.high), scale, strong=one.differs, guide=slices.overall
+            ),
+            "differs": one.differs,
+        }
+        for one in slices.shown
+    ]
+    return {
+        "metric": words.name("metric", slices.name),
+        "overall": slices.overall,
+        "rows": rows,
+        "axis": axis_track(scale),
+        "compared": slices.compared,
+    }
+
+
+def _title(one: Slice, words: Words) -> str:
+    value = words.name("script", one.value) if one.kind == "script" else visible(one.value)
+    shown = value or str(words("slice.empty"))
+    return str(words(f"slice.{one.kind}", value=shown, column=visible(one.column)))
 
 
 def _parts(judged: JudgedRows) -> Iterator[tuple[str, str, str, list[int]]]:
