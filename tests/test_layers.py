@@ -20,7 +20,7 @@ LAYERS = [
     {"fitting"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator"},
+    {"comparing", "demo", "estimator", "reports"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -24,6 +24,7 @@ from tunesmith.console.scores import (
     format_difference,
     format_interval,
     show_classes,
+    show_details,
     show_evaluation,
     show_scores,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "format_seconds",
     "make_console",
     "show_classes",
+    "show_details",
     "show_error",
     "show_evaluation",
     "show_facts",

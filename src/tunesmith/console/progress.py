@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from tunesmith.artifact import REPORT
 from tunesmith.console.basics import format_seconds, show_facts, show_next, show_notice
-from tunesmith.console.scores import describe_certainty, describe_gain, find_rivals, show_classes, show_scores
+from tunesmith.console.scores import describe_gain, find_rivals, show_details
 from tunesmith.contracts import StepReport
 from tunesmith.data.rejects import printable
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 
+FIRST_FACTS = 3
+"""Facts of the plan that everybody should look at: task, data, columns."""
 PARTS = 10
 """Progress lines of a whole run where there is no terminal."""
 
@@ -25,8 +28,8 @@ class Reporter:
 
     Args:
         console: where to print.
-        verbose: also the table of classes.
-        quiet: the closing lines and warnings only.
+        verbose: also the whole plan, the competitors, the tables of classes, and what was saved.
+        quiet: two closing lines and warnings only.
         hints: say what could be done next.
     """
 
@@ -70,7 +73,8 @@ class Reporter:
         self.began = time.monotonic()
         if self.quiet:
             return
-        show_facts(self.console, plan.facts)
+        shown = list(plan.facts.items())[: None if self.verbose else FIRST_FACTS]
+        show_facts(self.console, dict(shown))
         self.console.print(Text("the same, in full:", "dim"))
         self.console.print(Text(printable(plan.command)), soft_wrap=True)
         self.console.print()
@@ -124,21 +128,18 @@ class Reporter:
 def show_finished(
     console: Console, event: Finished, *, verbose: bool = False, quiet: bool = False, hints: bool = True
 ) -> None:
-    """Print how good the model is, beside its competitors, where it lies and (`hints`) what comes next."""
+    """Print in three lines how good the model is, where it lies and (`hints`) what comes next; `verbose`: tables too."""
     metrics, folder = event.metrics, str(event.folder)
     if event.already_complete:
         console.print(Text(f"{printable(folder)} is already complete: nothing to do"), soft_wrap=True)
     if verbose:
-        show_classes(console, metrics)
-    if not quiet:
-        show_scores(console, metrics)
-        console.print()
-    for line in describe_certainty(metrics) if verbose else ():
-        console.print(Text(line), soft_wrap=not console.is_terminal)
+        show_details(console, metrics)
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
     for title in find_rivals(metrics):
         show_notice(console, f"{title} is no worse on these rows")
     took = f"  ({format_seconds(event.seconds)})" if not event.already_complete else ""
-    console.print(Text.assemble(("model  ", "cyan"), printable(folder), took), soft_wrap=True)
+    has_report = (event.folder / REPORT).is_file()
+    report = f", report in {REPORT}" if has_report else ""
+    console.print(Text.assemble(("model  ", "cyan"), printable(folder), took, report), soft_wrap=True)
     if hints and not quiet:
         show_next(console, [f"tunesmith predict {shlex.quote(folder)} 'a text'"])

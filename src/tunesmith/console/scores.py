@@ -157,28 +157,42 @@ def _show_confusion(console: Console, confusion: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def show_evaluation(console: Console, metrics: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
-    """Print a finished model's scores on a file, and below what it and its competitors had when it was made.
+def show_details(console: Console, metrics: Mapping[str, Any]) -> None:
+    """Print the tables of classes, the competitors, and how far probabilities can be trusted."""
+    show_classes(console, metrics)
+    if metrics["baselines"]:
+        show_scores(console, metrics)
+        console.print()
+    for line in describe_certainty(metrics):
+        console.print(Text(line), soft_wrap=not console.is_terminal)
+
+
+def show_evaluation(
+    console: Console, metrics: Mapping[str, Any], trained: Mapping[str, Any], *, verbose: bool = False
+) -> None:
+    """Print a finished model's scores on a file: a line, what qualifies it, and what was asked for.
 
     Args:
         console: where to print.
         metrics: of the file.
         trained: metrics.json of the model.
+        verbose: also the tables, and below what it and its competitors had when it was made.
     """
-    show_classes(console, metrics)
+    if verbose:
+        show_details(console, metrics)
     if metrics.get("rejected"):
         show_notice(console, f"{metrics['rejected']:,} rows could not be used and are not counted")
-    if metrics["baselines"]:
-        show_scores(console, metrics)
-        console.print()
     console.print(Text(describe_gain(metrics), "bold"), soft_wrap=not console.is_terminal)
-    for line in describe_certainty(metrics):
+    for title in find_rivals(metrics):
+        show_notice(console, f"{title} is no worse on these rows")
+    for line in () if verbose else describe_certainty(metrics):
         console.print(Text(line), soft_wrap=not console.is_terminal)
     if metrics.get("unseen_labels"):
         listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
         console.print(Text(f"note: labels the model never learnt, counted as wrong: {listed}", "yellow"))
     if trained["baselines"] and not metrics["baselines"]:
         why = printable(metrics.get("baselines_missing", ""))
-        console.print()
-        console.print(Text(f"no competitors on these rows: {why}; on the development rows, back then:", "dim"))
-        show_scores(console, trained)
+        console.print(Text(f"no competitors on these rows: {why}", "dim"), soft_wrap=True)
+        if verbose:
+            console.print(Text("on the development rows, back then:", "dim"))
+            show_scores(console, trained)

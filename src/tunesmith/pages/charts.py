@@ -16,7 +16,6 @@ from markupsafe import Markup
 from tunesmith.pages.svg import Scale, element, format_tick, make_scale, percent
 
 HEIGHT_PX = 240
-TRACK_PX = 28
 LEFT, WIDTH = 0.12, 0.845
 TOP_PX, BOTTOM_PX = 14, 46
 MOST_POINTS = 200
@@ -132,9 +131,9 @@ def interval_track(score: Score, scale: Scale, *, strong: bool = False, guide: f
         strong: the row that the others are compared with.
         guide: a value that a dashed line marks.
     """
-    middle, color = TRACK_PX / 2, "series-1" if strong else "series-6"
-    parts = [_line(scale.share(tick), 0, TRACK_PX, "grid") for tick in scale.ticks]
-    parts += [] if guide is None else [_line(scale.share(guide), 0, TRACK_PX, "guide")]
+    middle, color = "50%", "series-1" if strong else "series-6"
+    parts = [_upright(scale.share(tick), "grid") for tick in scale.ticks]
+    parts += [] if guide is None else [_upright(scale.share(guide), "guide")]
     ends = {"x1": percent(scale.share(score.low)), "x2": percent(scale.share(score.high))}
     parts.append(element("line", **ends, y1=middle, y2=middle, class_=f"interval {color}"))
     parts.append(element("circle", cx=percent(scale.share(score.value)), cy=middle, r=6 if strong else 5, class_=color))
@@ -153,7 +152,8 @@ def axis_track(scale: Scale) -> Markup:
 def bar_track(share: float, *, quiet: bool = False) -> Markup:
     """A bar as long as `share` (0 to 1) of its row in a table."""
     kind = "bar quiet" if quiet else "bar"
-    return _track(element("rect", x=0, y=8, width=percent(share), height=12, rx=3, class_=kind))
+    bar = element("rect", x=0, y=-6, width=percent(share), height=12, rx=3, class_=kind)
+    return _track(element("svg", bar, y="50%", overflow="visible"))
 
 
 def heat_level(share: float) -> int:
@@ -274,9 +274,10 @@ def _draw(series: Series, x: Scale, y: Scale) -> Markup:
     return Markup("").join(parts)
 
 
-def _line(share: float, top: float, bottom: float, kind: str) -> Markup:
-    return element("line", x1=percent(share), x2=percent(share), y1=top, y2=bottom, class_=kind)
+def _upright(share: float, kind: str) -> Markup:
+    return element("line", x1=percent(share), x2=percent(share), y1=0, y2="100%", class_=kind)
 
 
 def _track(*parts: str) -> Markup:
-    return element("svg", *parts, width="100%", height=TRACK_PX, class_="chart track", aria_hidden="true")
+    """As high as its box, so that the lines of neighbouring rows meet."""
+    return element("svg", *parts, width="100%", height="100%", class_="chart track", aria_hidden="true")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tunesmith.pages.texts import visible
+from tunesmith.pages.texts import first_upper, visible
 
 GENERATOR = "Tunesmith"
 """What every page of ours names as its generator, near its beginning."""
@@ -23,7 +23,7 @@ _LOOKED_AT_BYTES = 4096
 
 
 def make_environment() -> Environment:
-    """The environment of the templates in `pages/templates`; the filter `visible` is for texts of users.
+    """The environment of the templates in `pages/templates`; the filters are those of `pages.texts`.
 
     Example:
         >>> make_environment().from_string("{{ name }}").render(name="<b>")
@@ -38,6 +38,7 @@ def make_environment() -> Environment:
         auto_reload=False,
     )
     environment.filters["visible"] = visible
+    environment.filters["first_upper"] = first_upper
     return environment
 
 

@@ -18,3 +18,13 @@ def visible(text: str) -> str:
         'a\\u202eb\\x1b'
     """
     return _HIDDEN.sub(lambda found: repr(found[0])[1:-1] if not found[0].isprintable() else found[0], text)
+
+
+def first_upper(text: str) -> str:
+    """A text that begins with a capital, the rest as it is; HTML stays HTML.
+
+    Example:
+        >>> first_upper("macro F1"), first_upper("")
+        ('Macro F1', '')
+    """
+    return text[:1].upper() + text[1:]

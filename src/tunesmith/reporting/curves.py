@@ -45,10 +45,10 @@ def _points(entries: Entries, key: str) -> Points:
 
 
 def _draw_loss(loss: Points, dev_loss: Points, steps: Scale, words: Words) -> Figure:
-    series, legend = [Series(loss, 1)], [(str(words("curve.train")), swatch(1))]
+    series, legend = [Series(loss, 1)], [(words("curve.train"), swatch(1))]
     if dev_loss:
         series.append(Series(dev_loss, 2, "dotted-line"))
-        legend.append((str(words("curve.dev")), swatch(2, dots=True)))
+        legend.append((words("curve.dev"), swatch(2, dots=True)))
     facts = {"first": f"{loss[0][1]:.3g}", "last": f"{loss[-1][1]:.3g}", "steps": f"{loss[-1][0]:,}"}
     y = make_scale([value for _, value in [*loss, *dev_loss]], low=min(0.0, *(value for _, value in loss)))
     return _figure("loss", series, (steps, y), words, facts, legend)
@@ -74,6 +74,6 @@ def _figure(
     facts: Mapping[str, str],
     legend: Sequence[tuple[str, Any]] = (),
 ) -> Figure:
-    title, text = str(words(f"curve.{key}", **facts)), str(words(f"curve.{key}.text", **facts))
-    caption = Caption(words.anchor(f"curve-{key}"), title, text, str(words("curve.steps")), title)
+    title, text = words(f"curve.{key}", **facts), words(f"curve.{key}.text", **facts)
+    caption = Caption(words.anchor(f"curve-{key}"), title, text, words("curve.steps"), title)
     return Figure(title, curves(caption, series, x=axes[0], y=axes[1]), legend)

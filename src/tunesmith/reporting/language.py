@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -12,6 +13,7 @@ from markupsafe import Markup, escape
 from tunesmith.errors import ConfigError, nearest
 
 LANGUAGES = ("en", "zh")
+_CODE = re.compile("`([^`]+)`")
 
 
 @cache
@@ -31,23 +33,27 @@ def read_table(language: str) -> Mapping[str, str]:
 
 
 class Words:
-    """Looks words up; what is put into them is escaped.
+    """Looks words up.
 
     Attributes:
         language: "en" or "zh".
 
     Example:
-        >>> Words("en")("rows", n="<3>")
-        Markup('&lt;3&gt; rows')
+        >>> Words("en")("rows", n="<3>"), Words("en").rich("rows", n="<3>")
+        ('<3> rows', Markup('&lt;3&gt; rows'))
     """
 
     def __init__(self, language: str) -> None:
         self.language = language
         self._table = read_table(language)
 
-    def __call__(self, key: str, **values: object) -> Markup:
-        """The words of a key with `{name}` filled in. Raises KeyError where there are none."""
-        return Markup(escape(self._table[key])).format(**values)
+    def __call__(self, key: str, **values: object) -> str:
+        """The words of a key with `{name}` filled in, as plain text. Raises KeyError where there are none."""
+        return self._table[key].format(**values)
+
+    def rich(self, key: str, **values: object) -> Markup:
+        """The same as HTML: values are escaped unless they are Markup, and what stands in backticks is code."""
+        return Markup(_CODE.sub(r"<code>\1</code>", str(escape(self._table[key])))).format(**values)
 
     def anchor(self, name: str) -> str:
         """An id that stands once on a page that holds all languages.

@@ -37,7 +37,7 @@ def describe_data(material: Material, words: Words) -> dict[str, Any]:
         file = bare_name(str(material.metrics["split"]))
         rows = material.metrics["scores"][material.metrics["headline"]]["n"]
         fingerprint = material.metrics["fingerprint"]
-        splits.append({"title": str(words("split.shown")), "file": file, "rows": rows, "fingerprint": fingerprint})
+        splits.append({"title": words("split.shown"), "file": file, "rows": rows, "fingerprint": fingerprint})
     counted = sorted(zip(labels.names, labels.counts, strict=False), key=lambda pair: (-pair[1], pair[0]))
     most = max((count for _, count in counted), default=0)
     return {
@@ -58,11 +58,9 @@ def _lengths(material: Material, words: Words) -> Figure | None:
     edges, counts = bin_lengths(found)
     ordered = sorted(found)
     facts = {"low": ordered[0], "high": ordered[-1], "middle": ordered[len(ordered) // 2], "n": f"{len(ordered):,}"}
-    title = str(words(f"lengths.{key}"))
-    caption = Caption(
-        words.anchor("lengths"), title, str(words("lengths.text", **facts)), str(words("lengths.x")), title
-    )
-    return Figure(title, bars(caption, edges, counts), (), str(words("lengths.text", **facts)))
+    title = words(f"lengths.{key}")
+    caption = Caption(words.anchor("lengths"), title, words("lengths.text", **facts), words("lengths.x"), title)
+    return Figure(title, bars(caption, edges, counts), (), words("lengths.text", **facts))
 
 
 def bin_lengths(lengths: Sequence[int], most: int = MOST_BINS) -> tuple[list[float], list[int]]:
@@ -84,7 +82,7 @@ def bin_lengths(lengths: Sequence[int], most: int = MOST_BINS) -> tuple[list[flo
 def describe_ledger(material: Material, words: Words, *, with_texts: bool) -> list[dict[str, Any]]:
     """What of texts and answers never reached the model, by split; examples of lost answers only with texts."""
     found = material.trained.get("ledger", {})
-    hidden = {} if with_texts else {"lost_examples": []}
+    hidden: dict[str, Any] = {} if with_texts else {"lost_examples": []}
     return [{"title": words.name("split", name), **entry, **hidden} for name, entry in found.items()]
 
 

@@ -68,7 +68,7 @@ def summarize(metrics: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "value": format_score(after["value"]),
         "low": format_score(after["low"]),
         "high": format_score(after["high"]),
-        "rows": words("rows.dev", n=n) if is_dev else words("rows.file", n=n, file=file),
+        "rows": words("rows.dev", n=n) if is_dev else words.rich("rows.file", n=n, file=file),
         "before": None if gain is None else format_score(after["value"] - gain["value"]),
         "gain": None if gain is None else format_score(gain["value"], signed=True),
         "gain_is": None if gain is None else _verdict(name, gain),
@@ -78,12 +78,12 @@ def summarize(metrics: Mapping[str, Any], words: Words) -> dict[str, Any]:
     }
 
 
-def _sentence(name: str, after: Mapping[str, float], gain: Mapping[str, float] | None, words: Words) -> Markup:
+def _sentence(name: str, after: Mapping[str, float], gain: Mapping[str, float] | None, words: Words) -> str:
     shown = {"metric": words.name("metric", name), "after": format_score(after["value"])}
     if gain is None:
         interval = {"low": format_score(after["low"]), "high": format_score(after["high"])}
         return words("summary.alone", **shown, **interval)
-    p = f"; {format_p(gain['p'])}" if "p" in gain else ""  # folders of early versions have none
+    p = f"; {format_p(gain['p'])}".replace(" =", "\u00a0=").replace("= ", "=\u00a0") if "p" in gain else ""
     return words(
         f"summary.{_verdict(name, gain)}",
         p=p,
@@ -119,7 +119,7 @@ def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[Syst
     """The model below its competitors, each with its dot and interval on one axis; and the axis."""
     name = metrics["headline"]
     found = [(_title(metrics, key, words), scores[name], False) for key, scores in metrics["baselines"].items()]
-    found.append((str(words("model.this")), metrics["scores"][name], True))
+    found.append((words("model.this"), metrics["scores"][name], True))
     scale = make_scale([bound for _, score, _ in found for bound in (score["low"], score["high"])])
     reached = metrics["scores"][name]["value"]
     systems = []
@@ -130,7 +130,7 @@ def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[Syst
     return systems, axis_track(scale)
 
 
-def list_remarks(metrics: Mapping[str, Any], words: Words) -> list[Markup]:
+def list_remarks(metrics: Mapping[str, Any], words: Words) -> list[str]:
     """What should be known beside the scores of a file: rows not counted, labels never learnt, why no competitor."""
     remarks = []
     if metrics.get("rejected"):
@@ -161,6 +161,7 @@ def list_tables(metrics: Mapping[str, Any], words: Words) -> list[dict[str, Any]
         rows = [{"label": label, "track": bar_track(row["f1"]), **row} for label, row in table.items()]
         classes, averages = rows[:-AVERAGES], rows[-AVERAGES:]
         for row in averages:
+            row["track"] = bar_track(row["f1"], quiet=True)
             row["label"] = words.name("average", row["label"].removesuffix(" (all)"), row["label"])
         folded = classes[MOST_ROWS:] if len(classes) > MOST_ROWS else []
         tables.append(
@@ -190,8 +191,8 @@ def read_confusion(metrics: Mapping[str, Any], words: Words) -> dict[str, Any] |
         return {"labels": labels, "rows": rows, "pairs": _pairs(labels, matrix, totals)[:5], "map": None}
     caption = Caption(
         words.anchor("confusion-map"),
-        str(words("confusion.map")),
-        str(words("confusion.map.text", n=len(labels))),
+        words("confusion.map"),
+        words("confusion.map.text", n=len(labels)),
         "",
         "",
     )

@@ -101,7 +101,7 @@ def describe_slices(slices: Slices, words: Words) -> dict[str, Any]:
             "track": interval_track(
                 Score(one.score.value, one.score.low, one.score.high), scale, strong=one.differs, guide=slices.overall
             ),
-            "differs": one.differs,
+            "differs": _verdict(one, slices) if one.differs else "",
         }
         for one in slices.shown
     ]
@@ -114,10 +114,16 @@ def describe_slices(slices: Slices, words: Words) -> dict[str, Any]:
     }
 
 
+def _verdict(one: Slice, slices: Slices) -> str:
+    """ "worse" or "better" than all rows."""
+    is_lower = one.score.value < slices.overall
+    return "worse" if is_lower != (slices.name in SMALLER_IS_BETTER) else "better"
+
+
 def _title(one: Slice, words: Words) -> str:
     value = words.name("script", one.value) if one.kind == "script" else visible(one.value)
-    shown = value or str(words("slice.empty"))
-    return str(words(f"slice.{one.kind}", value=shown, column=visible(one.column)))
+    shown = value or words("slice.empty")
+    return words(f"slice.{one.kind}", value=shown, column=visible(one.column))
 
 
 def _parts(judged: JudgedRows) -> Iterator[tuple[str, str, str, list[int]]]:

@@ -55,7 +55,7 @@ def describe_trust(metrics: Mapping[str, Any], words: Words) -> Trust | None:
     key = "calibration.text" if is_scaled else "calibration.plain"
     figures = [_draw_reliability(found["reliability"], words), _draw_risk(found["risk_coverage"], words)]
     return Trust(
-        lead=str(words(key, method=words.name("scaling", found["method"]), **counts)),
+        lead=words(key, method=words.name("scaling", found["method"]), **counts),
         figures=[figure for figure in figures if figure is not None],
         measures=[_measure(name, found, words) for name in MEASURES],
         is_scaled=is_scaled,
@@ -84,19 +84,17 @@ def _draw_reliability(bins: list[Mapping[str, Any]], words: Words) -> Figure | N
         "accuracy": f"{worst['accuracy']:.2f}",
         "n": f"{worst['n']:,}",
     }
-    text, title = str(words("reliability.text", **facts)), str(words("reliability"))
-    caption = Caption(
-        words.anchor("reliability"), title, text, str(words("reliability.x")), str(words("reliability.y"))
-    )
+    text, title = words("reliability.text", **facts), words("reliability")
+    caption = Caption(words.anchor("reliability"), title, text, words("reliability.x"), words("reliability.y"))
     axis = Scale(0.0, 1.0, SHARES)
     points = [(one["confidence"], one["accuracy"]) for one in bins]
     diagonal = element("line", x1=0, y1="100%", x2="100%", y2=0, class_="guide")
     chart = curves(caption, [Series(points, 1, "dotted-line")], x=axis, y=axis, under=diagonal)
     legend = [
-        (str(words("reliability.model")), swatch(1, dots=True)),
-        (str(words("reliability.ideal")), guide_swatch()),
+        (words("reliability.model"), swatch(1, dots=True)),
+        (words("reliability.ideal"), guide_swatch()),
     ]
-    return Figure(title, chart, legend, f"{words('reliability.note')} {text}")
+    return Figure(title, chart, legend, words("reliability.note") + words("space") + text)
 
 
 def _draw_risk(points: list[Mapping[str, Any]], words: Words) -> Figure | None:
@@ -105,11 +103,11 @@ def _draw_risk(points: list[Mapping[str, Any]], words: Words) -> Figure | None:
         return None
     half = min(risks, key=lambda point: abs(point[0] - 0.5))
     facts = {"all": f"{risks[-1][1]:.1%}", "coverage": f"{half[0]:.0%}", "risk": f"{half[1]:.1%}"}
-    text = str(words("risk.text", **{name: value.replace("%", " %") for name, value in facts.items()}))
-    caption = Caption(words.anchor("risk"), str(words("risk")), text, str(words("risk.x")), str(words("risk.y")))
+    text = words("risk.text", **{name: value.replace("%", " %") for name, value in facts.items()})
+    caption = Caption(words.anchor("risk"), words("risk"), text, words("risk.x"), words("risk.y"))
     y = make_scale([0.01, *(risk for _, risk in risks)], low=0.0)
     chart = curves(caption, [Series(risks)], x=Scale(0.0, 1.0, SHARES), y=y)
-    return Figure(caption.title, chart, (), f"{words('risk.note')} {text}")
+    return Figure(caption.title, chart, (), words("risk.note") + words("space") + text)
 
 
 def _describe_abstention(found: Mapping[str, Any] | None, words: Words) -> str:
@@ -117,8 +115,8 @@ def _describe_abstention(found: Mapping[str, Any] | None, words: Words) -> str:
         return ""
     facts = {"wish": found["wish"], "threshold": f"{found['threshold']:.3f}"}
     if "coverage" not in found:
-        return str(words("abstention.nothing", **facts))
+        return words("abstention.nothing", **facts)
     for name in ("coverage", "accuracy"):
         value, low, high = (f"{100 * found[name][key]:.1f}" for key in ("value", "low", "high"))
         facts[name] = f"{value} % [{low}, {high}]"
-    return str(words("abstention", **facts))
+    return words("abstention", **facts)
