@@ -128,7 +128,15 @@ class Reporter:
 def show_finished(
     console: Console, event: Finished, *, verbose: bool = False, quiet: bool = False, hints: bool = True
 ) -> None:
-    """Print in three lines how good the model is, where it lies and (`hints`) what comes next; `verbose`: tables too."""
+    """Print in three lines how good the model is, where it lies and (`hints`) what comes next.
+
+    Args:
+        console: where to print.
+        event: the end of a run.
+        verbose: tables first.
+        quiet: two lines.
+        hints: the third line.
+    """
     metrics, folder = event.metrics, str(event.folder)
     if event.already_complete:
         console.print(Text(f"{printable(folder)} is already complete: nothing to do"), soft_wrap=True)

@@ -16,7 +16,6 @@ from markupsafe import Markup
 from tunesmith.pages.svg import Scale, element, format_tick, make_scale, percent
 
 HEIGHT_PX = 240
-LEFT, WIDTH = 0.12, 0.845
 TOP_PX, BOTTOM_PX = 14, 46
 MOST_POINTS = 200
 HEAT_LEVELS = 10
@@ -213,26 +212,18 @@ def thin_out(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> 
 
 
 def _frame(caption: Caption, *parts: str) -> Markup:
+    """Labels of the y axis stand left of the chart, in the padding of `.chart-box.framed`."""
     inner = HEIGHT_PX - TOP_PX - BOTTOM_PX
-    plot = element("svg", *parts, x=percent(LEFT), y=TOP_PX, width=percent(WIDTH), height=inner, overflow="visible")
-    titles = [
-        element(
-            "text",
-            caption.x,
-            x=percent(LEFT + WIDTH / 2),
-            y=HEIGHT_PX - 6,
-            text_anchor="middle",
-            class_="title",
-        )
-    ]
+    plot = element("svg", *parts, x=0, y=TOP_PX, width="100%", height=inner, overflow="visible")
+    title = element("text", caption.x, x="50%", y=HEIGHT_PX - 6, text_anchor="middle", class_="title")
     return element(
         "svg",
         *_names(caption),
         plot,
-        *titles,
+        title,
         width="100%",
         height=HEIGHT_PX,
-        class_="chart",
+        class_="chart framed",
         role="img",
         aria_labelledby=f"{caption.name}-title {caption.name}-text",
     )

@@ -10,6 +10,7 @@ from tunesmith.pages.charts import Caption, Series, curves
 from tunesmith.pages.svg import Scale, make_scale
 from tunesmith.reporting.figures import Figure, swatch
 from tunesmith.reporting.language import Words
+from tunesmith.reporting.scores import scale_of
 
 Points = list[tuple[float, float]]
 Entries = Sequence[Mapping[str, Any]]
@@ -63,7 +64,7 @@ def _draw_score(score: Points, headline: str, steps: Scale, words: Words) -> Fig
         "low": f"{min(values):.3f}",
         "high": f"{max(values):.3f}",
     }
-    return _figure("score", [Series(score, 1, "dotted-line")], (steps, make_scale(values)), words, facts)
+    return _figure("score", [Series(score, 1, "dotted-line")], (steps, scale_of(values)), words, facts)
 
 
 def _figure(

@@ -14,6 +14,8 @@ from tunesmith.errors import ConfigError, nearest
 
 LANGUAGES = ("en", "zh")
 _CODE = re.compile("`([^`]+)`")
+_OPTION = re.compile("--[a-z]+")
+"""A line must not break behind its hyphens."""
 
 
 @cache
@@ -53,7 +55,8 @@ class Words:
 
     def rich(self, key: str, **values: object) -> Markup:
         """The same as HTML: values are escaped unless they are Markup, and what stands in backticks is code."""
-        return Markup(_CODE.sub(r"<code>\1</code>", str(escape(self._table[key])))).format(**values)
+        text = _OPTION.sub(r'<span class="nowrap">\g<0></span>', str(escape(self._table[key])))
+        return Markup(_CODE.sub(r"<code>\1</code>", text)).format(**values)
 
     def anchor(self, name: str) -> str:
         """An id that stands once on a page that holds all languages.

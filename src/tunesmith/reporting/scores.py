@@ -19,7 +19,7 @@ from tunesmith.pages.charts import (
     heat_map,
     interval_track,
 )
-from tunesmith.pages.svg import make_scale
+from tunesmith.pages.svg import Scale, make_scale
 from tunesmith.reporting.language import Words
 from tunesmith.reporting.material import bare_name
 
@@ -83,7 +83,11 @@ def _sentence(name: str, after: Mapping[str, float], gain: Mapping[str, float] |
     if gain is None:
         interval = {"low": format_score(after["low"]), "high": format_score(after["high"])}
         return words("summary.alone", **shown, **interval)
-    p = f"; {format_p(gain['p'])}".replace(" =", "\u00a0=").replace("= ", "=\u00a0") if "p" in gain else ""
+    p = (
+        f"; {format_p(gain['p'])}".replace("p ", "p\u00a0").replace("= ", "=\u00a0").replace("< ", "<\u00a0")
+        if "p" in gain
+        else ""
+    )
     return words(
         f"summary.{_verdict(name, gain)}",
         p=p,
@@ -120,7 +124,7 @@ def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[Syst
     name = metrics["headline"]
     found = [(_title(metrics, key, words), scores[name], False) for key, scores in metrics["baselines"].items()]
     found.append((words("model.this"), metrics["scores"][name], True))
-    scale = make_scale([bound for _, score, _ in found for bound in (score["low"], score["high"])])
+    scale = scale_of([bound for _, score, _ in found for bound in (score["low"], score["high"])])
     reached = metrics["scores"][name]["value"]
     systems = []
     for title, score, is_model in found:
@@ -128,6 +132,17 @@ def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[Syst
         track = interval_track(drawn, scale, strong=is_model, guide=reached)
         systems.append(System(title, drawn.value, drawn.low, drawn.high, track, is_model))
     return systems, axis_track(scale)
+
+
+def scale_of(values: Sequence[float]) -> Scale:
+    """An axis of scores; where all are the same, below them, for many a score ends at 1.
+
+    Example:
+        >>> scale_of([1.0, 1.0]).ticks
+        (0.8, 0.85, 0.9, 0.95, 1.0)
+    """
+    low, high = min(values), max(values)
+    return make_scale(values if low < high else [low - max(0.2, abs(low) / 5), high])
 
 
 def list_remarks(metrics: Mapping[str, Any], words: Words) -> list[str]:

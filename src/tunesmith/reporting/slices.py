@@ -15,9 +15,9 @@ from tunesmith.evaluation.intervals import Interval, bootstrap_intervals
 from tunesmith.metrics import OF_ANY_ROWS, SMALLER_IS_BETTER, sum_counts
 from tunesmith.pages import visible
 from tunesmith.pages.charts import Score, axis_track, interval_track
-from tunesmith.pages.svg import make_scale
 from tunesmith.reporting.language import Words
 from tunesmith.reporting.material import JudgedRows
+from tunesmith.reporting.scores import scale_of
 
 FEWEST_ROWS = 20
 """A part with fewer says too little to be shown."""
@@ -93,7 +93,7 @@ def find_slices(judged: JudgedRows) -> Slices | None:
 def describe_slices(slices: Slices, words: Words) -> dict[str, Any]:
     """The parts with their names and tracks, as the page shows them."""
     bounds = [bound for one in slices.shown for bound in (one.score.low, one.score.high)]
-    scale = make_scale([*bounds, slices.overall])
+    scale = scale_of([*bounds, slices.overall])
     rows = [
         {
             "title": _title(one, words),

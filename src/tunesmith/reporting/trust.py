@@ -103,7 +103,7 @@ def _draw_risk(points: list[Mapping[str, Any]], words: Words) -> Figure | None:
         return None
     half = min(risks, key=lambda point: abs(point[0] - 0.5))
     facts = {"all": f"{risks[-1][1]:.1%}", "coverage": f"{half[0]:.0%}", "risk": f"{half[1]:.1%}"}
-    text = words("risk.text", **{name: value.replace("%", " %") for name, value in facts.items()})
+    text = words("risk.text", **{name: value.replace("%", "\u00a0%") for name, value in facts.items()})
     caption = Caption(words.anchor("risk"), words("risk"), text, words("risk.x"), words("risk.y"))
     y = make_scale([0.01, *(risk for _, risk in risks)], low=0.0)
     chart = curves(caption, [Series(risks)], x=Scale(0.0, 1.0, SHARES), y=y)
@@ -118,5 +118,5 @@ def _describe_abstention(found: Mapping[str, Any] | None, words: Words) -> str:
         return words("abstention.nothing", **facts)
     for name in ("coverage", "accuracy"):
         value, low, high = (f"{100 * found[name][key]:.1f}" for key in ("value", "low", "high"))
-        facts[name] = f"{value} % [{low}, {high}]"
+        facts[name] = f"{value}\u00a0% [{low}, {high}]"
     return words("abstention", **facts)
