@@ -83,14 +83,10 @@ def _sentence(name: str, after: Mapping[str, float], gain: Mapping[str, float] |
     if gain is None:
         interval = {"low": format_score(after["low"]), "high": format_score(after["high"])}
         return words("summary.alone", **shown, **interval)
-    p = (
-        f"; {format_p(gain['p'])}".replace("p ", "p\u00a0").replace("= ", "=\u00a0").replace("< ", "<\u00a0")
-        if "p" in gain
-        else ""
-    )
+    p = f"; {format_p(gain['p'])}" if "p" in gain else ""  # folders of early versions have none
     return words(
         f"summary.{_verdict(name, gain)}",
-        p=p,
+        p=p.replace("p ", "p\u00a0").replace("= ", "=\u00a0").replace("< ", "<\u00a0"),
         before=format_score(after["value"] - gain["value"]),
         gain=format_score(gain["value"], signed=True),
         low=format_score(gain["low"], signed=True),
