@@ -101,7 +101,7 @@ def test_the_end_shows_all_competitors_and_the_gain(width: int) -> None:
 def test_the_hurried_get_three_lines(tmp_path: Path) -> None:
     """The plan's first facts and its command, then progress, then how good, where, and what next."""
     (tmp_path / "report.html").touch()
-    facts = {name: "x" for name in ("task", "data", "columns", "model", "memory")}
+    facts = dict.fromkeys(("task", "data", "columns", "model", "memory"), "x")
     plan = Plan(facts, "tunesmith fit --train data.csv", 20, 0, tmp_path)
     shown = show(plan, Finished(tmp_path, METRICS, 83.0)).splitlines()
     assert [line.split()[0] for line in shown[:3]] == ["task", "data", "columns"]

@@ -93,13 +93,13 @@ def make_scale(values: Sequence[float], *, most_ticks: int = 5, low: float | Non
     """
     found = [*values, *([] if low is None else [low])] or [0.0, 1.0]
     bottom, top = min(found) if low is None else low, max(found)
-    if top <= bottom:
-        margin = max(abs(bottom) / 3, 1e-9) if bottom else 0.5
+    if top - bottom <= max(1e-9 * max(abs(top), abs(bottom)), 1e-12):  # as good as one value
+        margin = abs(bottom) / 3 if abs(bottom) > 1e-9 else 0.5
         bottom, top = (bottom - margin if low is None else bottom), bottom + margin
     step = _round_step((top - bottom) / max(1, most_ticks - 1))
     first = math.floor(bottom / step + 1e-9)
     last = max(first + 1, math.ceil(top / step - 1e-9))
-    ticks = tuple(round(place * step, 12) for place in range(first, last + 1))
+    ticks = tuple(float(f"{place * step:.12g}") for place in range(first, last + 1))
     return Scale(ticks[0], ticks[-1], ticks)
 
 
