@@ -168,7 +168,7 @@ class OutputSection(Section):
     report: Literal["full", "without_texts", "none"] = "full"
     """report.html: full shows up to 20 texts that were answered wrongly; without_texts shows none; none: no page."""
     language: Literal["en", "zh"] = "en"
-    """Of report.html."""
+    """Which language report.html shows first; the reader can switch."""
 
 
 AUTO_TASK = "auto"
