@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.chromium import ARGUMENTS, find_chromium
 from tunesmith import api
 from tunesmith.demo import SETTINGS, find_sample
+from tunesmith.reports import report
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 HEIGHTS = {1280: 1500, 390: 1500}
@@ -155,11 +156,12 @@ def main() -> None:
     runs = parser.parse_args().runs or Path(tempfile.mkdtemp())
     runs.mkdir(parents=True, exist_ok=True)
     folders = {"classifier": fit_classifier(runs), "entities": fit_tagger(runs)}
+    pages = {name: report(folder).path.resolve() for name, folder in folders.items()}
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         for shot in SHOTS:
-            content = take(browser, (folders[shot.report] / "report.html").resolve(), shot)
+            content = take(browser, pages[shot.report], shot)
             if len(content) > MOST_BYTES:
                 raise SystemExit(f"{shot.path.name} has {len(content):,} bytes, wanted at most {MOST_BYTES:,}")
             shot.path.write_bytes(content)
