@@ -23,7 +23,7 @@ from tunesmith.methods.lora import Lora
 
 ROWS = make_rows(20)
 TEXTS = [row["text"] for row in ROWS[16:]]
-SUFFIXES = {".safetensors", ".json", ".jsonl", ".yaml", ".md", ".txt"}
+SUFFIXES = {".safetensors", ".json", ".jsonl", ".yaml", ".md", ".txt", ".html"}
 
 
 def make_config(trunk: Path, folder: Path, *settings: str) -> RunConfig:
@@ -61,7 +61,7 @@ def test_files_are_of_harmless_kinds_and_in_the_manifest(folder: Path) -> None:
     facts = json.loads((folder / "tunesmith.json").read_text())
     names = {path.name for path in folder.iterdir()}
     assert {Path(name).suffix for name in names - {".lock"}} <= SUFFIXES
-    assert names - set(facts["files"]) == {"tunesmith.json", "README.md", ".lock"}
+    assert names - set(facts["files"]) == {"tunesmith.json", "README.md", "report.html", ".lock"}
     assert {"labels.json", "metrics.json", "metrics.jsonl", "config.yaml", "tokenizer.json"} <= set(facts["files"])
     assert not list(folder.glob("tmp-*"))
     assert not (folder / "checkpoints").exists()

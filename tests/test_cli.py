@@ -249,7 +249,11 @@ def test_evaluate_takes_the_columns_of_training(model: Path, tmp_path: Path) -> 
 
 
 def test_evaluate_shows_classes_intervals_and_competitors(model: Path, train_file: Path) -> None:
-    result = run("evaluate", model, "--data", train_file)
+    brief = run("evaluate", model, "--data", train_file).stderr.splitlines()
+    brief = [line for line in brief if not line.startswith("note: ")]
+    assert [line.split()[0] for line in brief] == ["before", "probabilities", "next"]
+    assert shlex.split(brief[2].removeprefix("next"))[1:] == ["report", str(model), "--data", str(train_file)]
+    result = run("evaluate", model, "--data", train_file, "--verbose")
     assert result.stdout == ""
     for said in ("precision", "macro avg", "right answer", "95 % interval", "majority class", "before → after"):
         assert said in result.stderr

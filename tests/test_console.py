@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from tunesmith import console, prediction_files, trackers
+from tunesmith.console import answers, basics, progress, scores
 from tunesmith.contracts import StepReport
 from tunesmith.errors import DataError, Interrupted
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
@@ -89,12 +90,36 @@ def test_what_is_not_asked_for_stays_away() -> None:
 
 @pytest.mark.parametrize("width", [100, 60])
 def test_the_end_shows_all_competitors_and_the_gain(width: int) -> None:
-    shown = show(Finished(Path("runs/x y"), METRICS, 83.0), width=width)
+    shown = show(Finished(Path("runs/x y"), METRICS, 83.0), width=width, verbose=True)
     assert [line.split()[0] for line in shown.splitlines() if "[0." in line] == ["majority", "frozen", "this"]
     assert "before → after fine-tuning: accuracy 0.710 → 0.830 (+0.120 [+0.070, +0.170])" in shown
     assert "tunesmith predict 'runs/x y' 'a text'" in shown
     assert "1:23 min" in shown
-    assert max(len(line.rstrip()) for line in shown.splitlines()[:4]) <= width
+    assert max(len(line.rstrip()) for line in shown.splitlines() if "[0." in line and "→" not in line) <= width
+
+
+def test_the_hurried_get_three_lines(tmp_path: Path) -> None:
+    """The plan's first facts and its command, then progress, then how good, where, and what next."""
+    (tmp_path / "report.html").touch()
+    facts = dict.fromkeys(("task", "data", "columns", "model", "memory"), "x")
+    plan = Plan(facts, "tunesmith fit --train data.csv", 20, 0, tmp_path)
+    shown = show(plan, Finished(tmp_path, METRICS, 83.0)).splitlines()
+    assert [line.split()[0] for line in shown[:3]] == ["task", "data", "columns"]
+    assert plan.command in shown
+    assert [line.split()[0] for line in shown if line][-4:] == ["tunesmith", "before", "model", "next"]
+    assert shown[-2].endswith("(1:23 min), report in report.html")
+    assert "memory" in show(plan, verbose=True)
+
+
+def test_an_evaluation_is_three_lines_or_everything() -> None:
+    sure = {"method": "temperature", "before": {"ece": 0.05}, "after": {"ece": 0.01}}
+    metrics = {**METRICS, "split": "test.csv", "calibration": {**sure, "intervals": {"ece": {"low": 0.0, "high": 0.1}}}}
+    file = io.StringIO()
+    console.show_evaluation(Console(file=file, width=200), metrics, METRICS)
+    assert [line.split()[0] for line in file.getvalue().splitlines()] == ["before", "probabilities"]
+    console.show_evaluation(Console(file=file, width=200), metrics, METRICS, verbose=True)
+    assert all(said in file.getvalue() for said in ("f1-score", "right answer", "majority class"))
+    assert file.getvalue().count("probabilities are off") == 2
 
 
 def test_the_table_of_classes_escapes_labels() -> None:
@@ -147,7 +172,7 @@ def test_answers_of_all_kinds_fit_into_the_table() -> None:
     assert all(text in shown for text in ("joy, love", "3.142", "0.90", "[red]y[/red]"))
 
 
-@pytest.mark.parametrize("module", [console, prediction_files, trackers])
+@pytest.mark.parametrize("module", [answers, basics, progress, scores, prediction_files, trackers])
 def test_examples_run(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 

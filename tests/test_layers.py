@@ -11,16 +11,16 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "sharing", "short_attention", "strict_yaml"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state"},
-    {"model", "folder_lock"},
+    {"model", "folder_lock", "pages"},
     {"model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "ledger", "labelled_rows"},
-    {"preparation", "calibrating"},
+    {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator"},
+    {"comparing", "demo", "estimator", "reports"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

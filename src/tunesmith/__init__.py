@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
+    from tunesmith.reports import report
 
 __version__ = "0.1.0"
 
@@ -31,9 +32,16 @@ __all__ = [
     "fit",
     "load",
     "predict",
+    "report",
 ]
 
-_HOMES = {"compare": "comparing", "RunConfig": "config", "TunesmithError": "errors", "TextClassifier": "estimator"}
+_HOMES = {
+    "compare": "comparing",
+    "report": "reports",
+    "RunConfig": "config",
+    "TunesmithError": "errors",
+    "TextClassifier": "estimator",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -110,6 +110,23 @@ def fit_events(
     return trackers.track(fitting.run(config, train, dev, in_one_go=in_one_go), config)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Scores on labelled rows, and the rows behind them.
+
+    Attributes:
+        metrics: the object of metrics.json for these rows.
+        read: what reading found; its rows are those that count.
+        predictions: (B,) the answers.
+        golds: (B,) the right ones.
+    """
+
+    metrics: dict[str, Any]
+    read: data.Rows
+    predictions: Sequence[Any]
+    golds: Sequence[Any]
+
+
 class Predictor:
     """A finished model that answers rows.
 
@@ -180,6 +197,19 @@ class Predictor:
         abstain: abstaining.Wish | None = None,
     ) -> dict[str, Any]:
         """Score this model on labelled rows; see the function `evaluate`."""
+        found = self.judge(source, options=options, resamples=resamples, baselines=baselines, abstain=abstain)
+        return found.metrics
+
+    def judge(
+        self,
+        source: Any,
+        *,
+        options: data.ReadOptions | None = None,
+        resamples: int = 1000,
+        baselines: bool = True,
+        abstain: abstaining.Wish | None = None,
+    ) -> Judged:
+        """Score this model as `evaluate` does, and give back rows and answers too."""
         began = time.perf_counter()
         abstention = None if abstain is None else self.abstention(abstain)
         read = self.read(source, options)
@@ -199,13 +229,28 @@ class Predictor:
         report["calibration"] = calibrating.report_on(self.calibration, task, (plain, predictions), golds, labels)
         if abstention is not None:
             report["abstention"] = abstaining.report_on(abstention, task, (predictions, golds), labels, resamples)
-        return {
-            **report,
+        facts = {
             "split": read.source,
             "unseen_labels": _unseen(task, labels, read.rows),
             "fingerprint": read.fingerprint,
             "rejected": len(read.rejected),
         }
+        return Judged({**report, **facts}, read, predictions, golds)
+
+    def read_splits(self) -> labelled_rows.Splits:
+        """The training and development rows again.
+
+        Raises:
+            UserError: they are not to be had any more, or not as they were.
+        """
+        facts = self.artifact.facts
+        config = resolve_config(facts["config"])
+        if config.data.train in (None, "-"):
+            raise DataError("the training rows are not in a file")
+        splits = labelled_rows.read_splits(config, self.task)
+        if dict(splits.fingerprints) != facts["data"]["fingerprints"]:
+            raise DataError(f"{config.data.train} is not what it was when the model was trained")
+        return splits
 
     def _find_contest(self, resamples: int, *, wanted: bool) -> judging.Contest:
         """The training rows and the base model again, for the competitors.
@@ -213,13 +258,9 @@ class Predictor:
         Raises:
             UserError: they are not to be had any more, or not as they were.
         """
-        facts = self.artifact.facts
-        config = resolve_config(facts["config"])
-        if not wanted or config.data.train in (None, "-"):
-            raise DataError("the training rows are not in a file" if wanted else "they were not asked for")
-        splits = labelled_rows.read_splits(config, self.task)
-        if dict(splits.fingerprints) != facts["data"]["fingerprints"]:
-            raise DataError(f"{config.data.train} is not what it was when the model was trained")
+        if not wanted:
+            raise DataError("they were not asked for")
+        config, splits = resolve_config(self.artifact.facts["config"]), self.read_splits()
         device = engine.choose_device(config.train.device)
         return judging.Contest(
             task=self.task,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tunesmith import __version__, base_models, durable
+from tunesmith import __version__, base_models, durable, pages
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError, UserError
@@ -40,6 +40,8 @@ OURS = "hf."
 """What stands in front of the same names in `Model`."""
 EXTRA_HEAD = "head.safetensors"
 CARD = "README.md"
+REPORT = "report.html"
+"""Shows what the other files say and names their SHA-256, so it is not among those that tunesmith.json lists."""
 OUTPUTS = "outputs"
 """Fact: scale and offset of the head's output that its last layer cannot hold."""
 UNLISTED = frozenset({CARD, "metrics.jsonl"})
@@ -77,7 +79,12 @@ def is_complete(folder: Path) -> bool:
 
 
 def write_artifact(
-    folder: Path, model: Model, facts: Mapping[str, Any], labels: Labels, texts: Mapping[str, str]
+    folder: Path,
+    model: Model,
+    facts: Mapping[str, Any],
+    labels: Labels,
+    texts: Mapping[str, str],
+    report: Callable[[Artifact], str] | None = None,
 ) -> None:
     """Write the finished folder; whatever else lies there stays.
 
@@ -87,6 +94,7 @@ def write_artifact(
         facts: task, method, base, data and so on; "stores" says "whole", "delta" or "adapter".
         labels: the answers.
         texts: further files by name, such as metrics.json and README.md.
+        report: report.html as a function of all that, files and their SHA-256 included; None: an older one goes.
 
     Raises:
         TrainingError: the disk is full or bad; an older finished model is intact then.
@@ -110,8 +118,12 @@ def write_artifact(
         files["labels.json"] = _json(vars(labels)).encode()
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
         ready = scratch / "ready"
-        durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
+        written = durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
         _refuse_foreign(folder, files)
+        if report is not None:
+            refuse_foreign_report(folder)
+            page = report(Artifact(ready, written, labels, json.loads(texts["metrics.json"])))
+            durable.write_file_atomic(ready / REPORT, page)
         durable.write_file_atomic(folder / CARD, texts[CARD])
         _publish(ready, folder)
 
@@ -147,10 +159,20 @@ def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
         )
 
 
+def refuse_foreign_report(folder: Path) -> None:
+    """Raise UserError where report.html is somebody else's."""
+    if (folder / REPORT).exists() and not pages.is_ours(folder / REPORT):
+        raise UserError(
+            f"{folder / REPORT} was not written by Tunesmith, and the report of this model would replace it",
+            fix="move it away, or --set output.report=none",
+        )
+
+
 def _publish(ready: Path, folder: Path) -> None:
     """Move the staged files in; the old description goes first and the new one comes last."""
     new = sorted(path.name for path in ready.iterdir() if path.name != FACTS)
-    for name in sorted(_listed(folder) - set(new)):  # weights of another method would be loaded beside ours
+    old = _listed(folder) | ({REPORT} if pages.is_ours(folder / REPORT) else set())
+    for name in sorted(old - set(new)):  # weights of another method would be loaded beside ours
         (folder / name).unlink(missing_ok=True)
     (folder / FACTS).unlink(missing_ok=True)
     for name in new:

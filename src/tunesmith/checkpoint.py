@@ -44,6 +44,8 @@ HARMLESS_FIELDS = frozenset(
         "output.folder",
         "output.overwrite",
         "output.trackers",
+        "output.report",
+        "output.language",
     }
 )
 """Settings that do not touch the weights; they may differ when a run is continued."""

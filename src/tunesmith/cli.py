@@ -8,6 +8,7 @@ input, 130 interrupted.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,8 @@ Abstain = Annotated[
         metavar="WISH", help="Withhold unsure answers: precision=0.95, coverage=0.9, or a threshold such as 0.8."
     ),
 ]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also the tables: plan, competitors, classes.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder that fit wrote.")]
 
 
@@ -89,7 +92,7 @@ def fit(
     skip_bad: SkipBad = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another run in --out.")] = False,
     as_json: AsJson = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the table of classes.")] = False,
+    verbose: Verbose = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
 ) -> None:
     """Fine-tune a model; the same command again continues.
@@ -161,10 +164,11 @@ def evaluate(
     skip_bad: SkipBad = False,
     abstain: Abstain = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Score a model on labelled rows, beside its competitors."""
     with _guarded() as console:
-        from tunesmith.console import show_evaluation, working
+        from tunesmith.console import show_evaluation, show_next, working
 
         options = _read_options(setting, skip_bad=skip_bad, labels_required=True)
         with working(console, "scoring"):
@@ -172,9 +176,53 @@ def evaluate(
 
             found = api.load(folder)
             metrics = found.evaluate(data, options=options, abstain=abstain)
-        show_evaluation(console, metrics, found.artifact.metrics)
+        show_evaluation(console, metrics, found.artifact.metrics, verbose=verbose)
+        if not verbose and data != "-":
+            show_next(console, [shlex.join(["tunesmith", "report", folder, "--data", data])])
         if as_json:
             _print_json(metrics)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="Labelled rows; default: the development rows of the run."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The page; default: DIR/report.html, with --data report-DIR-FILE.html."),
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="en or zh: which is shown first.")] = None,
+    without_texts: Annotated[bool, typer.Option("--without-texts", help="Show no text of a row.")] = False,
+    setting: Settings = None,
+    skip_bad: SkipBad = False,
+    abstain: Abstain = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write how good a model is, where it is weak and how it was made, as one page that needs no network."""
+    with _guarded() as console:
+        from tunesmith.console import describe_gain, show_notice, working
+
+        options = _read_options(setting, skip_bad=skip_bad, labels_required=True)
+        with working(console, "scoring and writing"):
+            from tunesmith.reports import report as write_report
+
+            written = write_report(
+                folder,
+                data,
+                out=out,
+                language=language,
+                with_texts=False if without_texts else None,
+                options=options,
+                abstain=abstain,
+                overwrite=overwrite,
+            )
+        if written.missing:
+            show_notice(console, f"the page shows no rows: {written.missing}")
+        console.print(describe_gain(written.metrics), style="bold", soft_wrap=True)
+        console.print(f"report {written.path}", soft_wrap=True)
 
 
 @app.command()
@@ -225,7 +273,7 @@ def predict(
     setting: Settings = None,
     skip_bad: SkipBad = False,
     abstain: Abstain = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --out.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Answer a file row by row, or a few texts.
 

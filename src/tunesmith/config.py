@@ -165,6 +165,10 @@ class OutputSection(Section):
     """Replace a finished run in the folder that had other arguments or data; without it such a run is refused."""
     trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = Field(default_factory=list)
     """Also write losses and scores to these, when installed."""
+    report: Literal["full", "without_texts", "none"] = "full"
+    """report.html: full shows up to 20 texts that were answered wrongly; without_texts shows none; none: no page."""
+    language: Literal["en", "zh"] = "en"
+    """Which language report.html shows first; the reader can switch."""
 
 
 AUTO_TASK = "auto"

@@ -179,6 +179,44 @@ class Tags:
     stores: Literal["whole", "delta", "adapter"] = "whole"
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A stretch of a row's text that the right answer or the given one names.
+
+    Attributes:
+        start: first character.
+        end: the one behind the last.
+        label: what the right answer calls it; of a spurious one, what the given answer calls it.
+        kind: "right"; "missed" (not given), "spurious" (not asked for), "wrong_type" (right bounds, another label).
+        given: of a wrong type, what the given answer calls it.
+    """
+
+    start: int
+    end: int
+    label: str
+    kind: Literal["right", "missed", "spurious", "wrong_type"]
+    given: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A given answer beside the right one, for people.
+
+    Attributes:
+        error: how wrong it is: 0 is wholly right, more is worse (wrong names, or the distance of a number).
+        confidence: the model's probability of the surest wrong part, 0 to 1; None where it gives none.
+        given: the given answer as names, or as one number.
+        right: the right answer likewise.
+        marks: where answers stand in the row's only text; () where they stand nowhere.
+    """
+
+    error: float
+    confidence: float | None
+    given: tuple[str, ...]
+    right: tuple[str, ...]
+    marks: tuple[Mark, ...] = ()
+
+
 class Baseline(Protocol):
     """A cheap competitor whose score stands beside the model's.
 
@@ -338,6 +376,10 @@ class Task(Protocol):
 
     def gold(self, row: Any, labels: Labels) -> Any:
         """The right answer of a row as `tally` takes it."""
+        ...
+
+    def compare(self, prediction: Any, gold: Any, labels: Labels) -> Comparison:
+        """The two answers of one row side by side, as people read them; `error` is 0 only where all is right."""
         ...
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:

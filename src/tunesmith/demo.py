@@ -14,7 +14,7 @@ from rich.text import Text
 from tunesmith import api
 from tunesmith.artifact import read_artifact
 from tunesmith.config import RunConfig, resolve_config
-from tunesmith.console import Reporter, show_next, show_predictions
+from tunesmith.console import Reporter, show_next, show_predictions, show_scores
 from tunesmith.errors import ConfigError, ModelError, nearest
 from tunesmith.events import Finished
 
@@ -63,6 +63,8 @@ def run_demo(console: Console, out: str, *, language: str = "en", model: str | N
         )
     console.print(Text("Short texts from the world of money: good news, bad news, or neither?", "bold"))
     finished = _fit(console, make_config(sample, out, model or "minilm"))
+    console.print()
+    show_scores(console, finished.metrics)
     console.print()
     _answer(console, finished.folder, SENTENCES[language])
     folder = shlex.quote(str(finished.folder))

@@ -94,7 +94,9 @@ def _error_number(error: Exception) -> int:
     return int(told[1]) if told else 0
 
 
-def write_folder(final: Path, files: Mapping[str, Content], *, manifest_name: str, manifest: Mapping[str, Any]) -> None:
+def write_folder(
+    final: Path, files: Mapping[str, Content], *, manifest_name: str, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write a whole folder or nothing.
 
     Args:
@@ -103,6 +105,9 @@ def write_folder(final: Path, files: Mapping[str, Content], *, manifest_name: st
         manifest_name: file that is written last and proves that the others are whole.
         manifest: facts to put into it, JSON values; "files" is added.
 
+    Returns:
+        The manifest, as `verify_folder` returns it.
+
     Raises:
         UserError: `final` exists.
         TrainingError: the disk is full or bad; nothing of this folder is left then.
@@ -110,9 +115,9 @@ def write_folder(final: Path, files: Mapping[str, Content], *, manifest_name: st
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "a"
-        >>> write_folder(folder, {"x.txt": b"hi"}, manifest_name="MANIFEST.json", manifest={"step": 3})
-        >>> verify_folder(folder, "MANIFEST.json")["step"]
-        3
+        >>> written = write_folder(folder, {"x.txt": b"hi"}, manifest_name="MANIFEST.json", manifest={"step": 3})
+        >>> verify_folder(folder, "MANIFEST.json") == written, written["files"]["x.txt"]["bytes"]
+        (True, 2)
     """
     if final.exists():
         raise UserError(f"{final} exists already", fix="remove it or choose another folder")
@@ -124,10 +129,12 @@ def write_folder(final: Path, files: Mapping[str, Content], *, manifest_name: st
             os.mkdir(temporary)
             with _held(temporary):
                 listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
-                _write_bytes(temporary / manifest_name, _sealed({**manifest, "files": listed}))
+                content = _read_back({**manifest, "files": listed})
+                _write_bytes(temporary / manifest_name, _sealed(content))
                 sync(temporary)
                 os.rename(temporary, final)
                 sync(final.parent)
+    return content
 
 
 def write_file_atomic(path: Path, data: bytes | str) -> None:
@@ -274,9 +281,14 @@ def _sha256(path: Path) -> str:
 
 def _sealed(manifest: Mapping[str, Any]) -> bytes:
     """The manifest as JSON with a hash of itself, so that a bit flipped in it is seen as well."""
-    content = json.loads(json.dumps(manifest, allow_nan=False))  # as it will be read: lists for tuples, text keys
-    content[_SEAL] = _seal(content)
+    content = {**manifest, _SEAL: _seal(manifest)}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
+
+
+def _read_back(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """As it will be read: lists for tuples, text keys."""
+    content: dict[str, Any] = json.loads(json.dumps(manifest, allow_nan=False))
+    return content
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:

@@ -12,13 +12,25 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
 from torch import Tensor
 
-from tunesmith import artifact, calibrating, checkpoint, data, durable, engine, inference, judging, vocabulary
+from tunesmith import (
+    artifact,
+    calibrating,
+    checkpoint,
+    data,
+    durable,
+    engine,
+    inference,
+    judging,
+    reporting,
+    vocabulary,
+)
 from tunesmith.checkpoint import CURVES, Identity, TrainingState
 from tunesmith.config import RunConfig, to_yaml
 from tunesmith.contracts import StepReport
@@ -67,6 +79,8 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
             if finished is not None:
                 yield Finished(folder, finished.metrics, 0.0, already_complete=True)
                 return
+        if config.output.report != "none":
+            artifact.refuse_foreign_report(folder)
         setup = prepare(config, splits, task, method)
         training = _Training(setup, folder)
         _write_rejects(folder, splits.read)
@@ -245,9 +259,9 @@ class _Training:
         if setup.method.tags.stores == "whole":
             setup.method.merge(setup.model)
         setup.model.fold_outputs()
-        scores, calibration = judging.judge(setup, self.golds)
+        judged = judging.judge(setup, self.golds)
         metrics = {
-            **scores,
+            **judged.report,
             "best_step": self.state.best_step,
             "steps": self.state.step,
             "ledger": {name: found.to_json() for name, found in setup.ledgers.items()},
@@ -260,12 +274,25 @@ class _Training:
             "README.md": render_card(facts, metrics, setup.labels),
             CURVES: self.curves.read_text("utf-8"),
         }
-        if calibration is not None:
-            texts[artifact.CALIBRATION] = json.dumps(calibrating.to_json(calibration), allow_nan=False) + "\n"
-        artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts)
+        if judged.calibration is not None:
+            texts[artifact.CALIBRATION] = json.dumps(calibrating.to_json(judged.calibration), allow_nan=False) + "\n"
+        report = None if setup.config.output.report == "none" else partial(self._render_report, judged)
+        artifact.write_artifact(self.folder, setup.model.cpu(), facts, setup.labels, texts, report)
         with suppress(OSError):  # the next call takes them away
             checkpoint.clear(self.folder / CHECKPOINTS)
         return metrics
+
+    def _render_report(self, judged: judging.Judgement, staged: artifact.Artifact) -> str:
+        """report.html of the folder that is about to be published."""
+        setup, output = self.setup, self.setup.config.output
+        rows = reporting.gather_rows(
+            setup.task, setup.labels, (setup.splits.dev, judged.predictions, self.golds), setup.dev_items
+        )
+        rows = replace(
+            rows, train_lengths_tokens=reporting.row_lengths(setup.train_items), groups=setup.splits.dev_groups
+        )
+        material = reporting.collect(staged, rows, name=self.folder.absolute().name)
+        return reporting.render_report(material, output.language, with_texts=output.report == "full")
 
 
 def _with_lines(error: TrainingError, splits: Splits) -> TrainingError:

@@ -68,7 +68,22 @@ class Contest:
     precision: torch.dtype
 
 
-def judge(setup: Setup, golds: Sequence[Any]) -> tuple[dict[str, Any], calibrating.Calibration | None]:
+@dataclass(frozen=True)
+class Judgement:
+    """What a run ends with.
+
+    Attributes:
+        report: what metrics.json holds, with "gain" = after − before where the model before tuning was scored.
+        calibration: None where answers have no probability.
+        predictions: the answers to the development rows.
+    """
+
+    report: dict[str, Any]
+    calibration: calibrating.Calibration | None
+    predictions: Sequence[Any]
+
+
+def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     """Calibrate the tuned model on the development rows; score it and its competitors there.
 
     Each of its answers has a scaling that was fitted without that row.
@@ -76,10 +91,6 @@ def judge(setup: Setup, golds: Sequence[Any]) -> tuple[dict[str, Any], calibrati
     Args:
         setup: the run, its best weights in the model and the whole vocabulary in place.
         golds: the right answers of the development rows.
-
-    Returns:
-        What metrics.json holds, with "gain" = after − before where the model before tuning was scored; and the
-        calibration, None where answers have no probability.
     """
     began = time.perf_counter()
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
@@ -100,7 +111,7 @@ def judge(setup: Setup, golds: Sequence[Any]) -> tuple[dict[str, Any], calibrati
     competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}
     report = report_contest(judged, competitors, contest, began)
     report = {**report, "calibration": None if learnt is None else learnt.report, "split": "dev"}
-    return report, None if learnt is None else learnt.calibration
+    return Judgement(report, None if learnt is None else learnt.calibration, predictions)
 
 
 def report_contest(

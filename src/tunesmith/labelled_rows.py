@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith import data
@@ -24,6 +24,7 @@ class Splits:
         read: what reading found, by split; "dev" is missing when it was split off.
         fingerprints: SHA-256 of the rows, by split.
         lines: line of each training row in its file.
+        dev_groups: further columns of few different values → the value of each development row.
     """
 
     train: list[Any]
@@ -31,6 +32,7 @@ class Splits:
     read: Mapping[str, data.Rows]
     fingerprints: Mapping[str, str]
     lines: Sequence[int]
+    dev_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = None) -> Splits:
@@ -59,11 +61,13 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     read = {name: check_labels(part, task, labels, skip_bad=section.skip_bad) for name, part in read.items()}
     fingerprints = {name: part.fingerprint for name, part in read.items()}
     if "dev" in read:
-        return Splits(read["train"].rows, read["dev"].rows, read, fingerprints, read["train"].lines)
+        given = read["dev"]
+        return Splits(read["train"].rows, given.rows, read, fingerprints, read["train"].lines, given.groups)
     kept, held = _hold_out(config, task, labels, read["train"])
     rows, lines = read["train"].rows, read["train"].lines
     train_rows, dev_rows = [rows[place] for place in kept], [rows[place] for place in held]
-    return Splits(train_rows, dev_rows, read, fingerprints, [lines[place] for place in kept])
+    groups = {name: [values[place] for place in held] for name, values in read["train"].groups.items()}
+    return Splits(train_rows, dev_rows, read, fingerprints, [lines[place] for place in kept], groups)
 
 
 def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) -> tuple[list[int], list[int]]:
@@ -95,13 +99,13 @@ def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool)
     faults = {place: fault for place, row in enumerate(read.rows) if (fault := _fault(task, row, labels)) is not None}
     if not faults:
         return read
-    field = next((column.name for column in task.columns if column.role == "label"), None)
+    column = next((column.name for column in task.columns if column.role == "label"), None)
     bad = [
         data.BadRow(
             file=read.source,
             line=read.lines[place],
-            field=field,
-            got=shorten(getattr(read.rows[place], field or "", None)),
+            field=column,
+            got=shorten(getattr(read.rows[place], column or "", None)),
             problem=fault.message,
             fix=fault.fix or "correct it",
         )
@@ -118,6 +122,7 @@ def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool)
         lines=[read.lines[place] for place in kept],
         rejected=tuple(rejected),
         fingerprint=data.fingerprint(rows),
+        groups={name: [values[place] for place in kept] for name, values in read.groups.items()},
     )
 
 

@@ -11,6 +11,9 @@ import yaml
 from tunesmith.contracts import Labels
 from tunesmith.metrics import format_p
 
+SHOWN_TEXTS = 20
+"""Most texts that report.html shows."""
+
 
 def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
     """Write the card.
@@ -134,7 +137,7 @@ def _data(facts: Mapping[str, Any], labels: Labels) -> str:
         lines.append("- labels: " + ", ".join(f"{_code(name)} ({count:,})" for name, count in shown))
         lines += [f"- … and {len(labels.names) - 30} more"] if len(labels.names) > 30 else []
     lines.append("- licence of the data: not stated; add it before you publish this model")
-    lines.append("- texts of the data: none are stored in this folder, except rejected rows in `rejected.jsonl`")
+    lines.append(f"- texts of the data: none are stored in this folder, except {_stored_texts(facts)}")
     return "\n".join(lines)
 
 
@@ -178,6 +181,14 @@ def _limits() -> str:
         "## Limits\n\nThe scores hold for texts like those it was judged on. "
         "Biases of the base model and of the labels are carried over."
     )
+
+
+def _stored_texts(facts: Mapping[str, Any]) -> str:
+    """Where texts of users lie: who publishes the folder has to know."""
+    rejected = "rejected rows in `rejected.jsonl`"
+    if facts.get("config", {}).get("output", {}).get("report", "none") != "full":
+        return rejected
+    return f"{rejected} and up to {SHOWN_TEXTS} wrongly answered ones in `report.html`"
 
 
 def _code(text: str) -> str:

@@ -56,6 +56,29 @@ def test_gold_scores_best_and_anything_else_less(sample: Sample) -> None:
 
 
 @each_sample
+def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
+    """Right is right in all; where answers stand in the text, marks name that very place; the wrong one is named."""
+    task = sample.make_task()
+    rows = sample.make_rows(task)
+    labels = labels_of(sample, task)
+    golds = [task.gold(row, labels) for row in rows]
+    predictions = [task.Prediction.model_validate(prediction) for prediction in sample.predictions]
+    for row, prediction, gold in zip(rows, predictions, golds, strict=True):
+        same = task.compare(prediction, gold, labels)
+        assert (same.error, same.given) == (0, same.right)
+        assert {mark.kind for mark in same.marks} <= {"right"}
+        others = [task.compare(prediction, other, labels) for other in golds]
+        assert all((one.error == 0) == (one.given == one.right) or one.marks for one in others)
+        for one in others:
+            assert one.error >= 0
+            assert one.confidence is None or 0 <= one.confidence <= 1
+            assert bool(one.marks) <= (len(task.texts(row)) == 1)
+            wrong = sum(mark.kind != "right" for mark in one.marks)
+            assert not one.marks or wrong == one.error
+    assert any(task.compare(prediction, gold, labels).error for prediction in predictions for gold in golds)
+
+
+@each_sample
 def test_task_meets_its_own_words(sample: Sample) -> None:
     """Names, texts and strata that the api relies on."""
     task = sample.make_task()

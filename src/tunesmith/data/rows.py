@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from tunesmith.contracts import Column
 from tunesmith.data.columns import ColumnMap, check_header, resolve_columns, wants_spans
+from tunesmith.data.grouping import Grouping
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, take_sample
 from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, display
 from tunesmith.data.sources import read_table
@@ -44,6 +45,7 @@ class Rows:
         fingerprint: SHA-256 of the accepted rows in order.
         lines: line (or row number) of each accepted row, from 1.
         remarks: what is doubtful about rows that were accepted.
+        groups: further columns of few different values → the value of each accepted row.
     """
 
     rows: list[Any]
@@ -56,6 +58,7 @@ class Rows:
     fingerprint: str
     lines: Sequence[int] = field(repr=False)
     remarks: tuple[Remark, ...] = ()
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     @property
     def guessed(self) -> bool:
@@ -236,7 +239,9 @@ def read_rows(
     remarks: list[Remark] = []
     with _paused_collection():
         stream = stream_rows(source, row_schema, columns, options, stdin=stdin)
+        grouping = Grouping(set(stream.mapping.values()) | set(row_schema.model_fields))
         for chunk in stream:
+            grouping.add(chunk.records)
             rows += chunk.rows
             lines.extend(chunk.lines)
             rejected += chunk.rejected
@@ -255,6 +260,7 @@ def read_rows(
         fingerprint=fingerprint(rows),
         lines=lines,
         remarks=tuple(remarks),
+        groups=grouping.columns,
     )
 
 

@@ -7,7 +7,14 @@ from tunesmith.metrics.classification import (
     matthews,
     per_class_scores,
 )
-from tunesmith.metrics.counts import SHARES_OF_ROWS, SMALLER_IS_BETTER, ratio, row_mistakes, sum_counts
+from tunesmith.metrics.counts import (
+    OF_ANY_ROWS,
+    SHARES_OF_ROWS,
+    SMALLER_IS_BETTER,
+    ratio,
+    row_mistakes,
+    sum_counts,
+)
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
@@ -15,6 +22,7 @@ from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
     "ALPHA",
+    "OF_ANY_ROWS",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
     "classification_counts",

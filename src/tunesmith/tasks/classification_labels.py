@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.contracts import Column, Labels
+from tunesmith.contracts import Column, Comparison, Labels
 from tunesmith.errors import ConfigError, DataError, nearest
 
 MOST_INTEGER_CLASSES = 20
@@ -228,3 +228,31 @@ def class_weights(wished: str | Mapping[str, float], labels: Labels) -> list[flo
         if name not in labels.names:
             raise ConfigError(f"task.class_weights names {name!r}: {nearest(name, labels.names)}")
     return [float(wished.get(name, 1.0)) for name in labels.names]
+
+
+def compare(given: Any, probabilities: Mapping[str, float] | None, gold: Any, labels: Labels) -> Comparison:
+    """A given label, set of labels or number beside the right one.
+
+    Args:
+        given: of the answer.
+        probabilities: of each class, as the model gave them; None for numbers.
+        gold: the right answer.
+        labels: the answers.
+
+    Returns:
+        `error` is the number of wrong names, or the distance of a number; `confidence` that of the surest wrong
+        decision: of a label given, its probability; of one left out, 1 minus that.
+
+    Example:
+        >>> compare("a", {"a": 0.9, "b": 0.1}, "b", Labels(("a", "b")))
+        Comparison(error=1.0, confidence=0.9, given=('a',), right=('b',), marks=())
+    """
+    if labels.kind == "number":
+        return Comparison(abs(given - gold), None, (f"{given:.4g}",), (f"{gold:.4g}",))
+    answers, truth = ((given,), (gold,)) if isinstance(given, str) else (tuple(given), tuple(gold))
+    extra, missed = set(answers) - set(truth), set(truth) - set(answers)
+    sure = probabilities or {}
+    if labels.kind == "single":
+        return Comparison(float(len(extra)), sure.get(given), answers, truth)
+    doubts = [sure[name] for name in extra if name in sure] + [1 - sure[name] for name in missed if name in sure]
+    return Comparison(float(len(extra) + len(missed)), max(doubts, default=None), answers, truth)

@@ -19,6 +19,7 @@ from tunesmith.contracts import (
     Batch,
     Beliefs,
     Column,
+    Comparison,
     Context,
     Counts,
     Encoded,
@@ -261,6 +262,10 @@ class TextClassification:
             return str(answer)
         counts = dict(zip(labels.names, labels.counts, strict=True))
         return min(answer, key=lambda name: (counts.get(name, 0), name), default="")
+
+    def compare(self, prediction: Any, gold: Any, labels: Labels) -> Comparison:
+        """Wrong names are counted, of a number the distance; see `contracts.Task`."""
+        return classification_labels.compare(prediction.label, prediction.probabilities, gold, labels)
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
         """Counts of one row; see `metrics`."""

@@ -22,6 +22,7 @@ from tunesmith.contracts import (
     Batch,
     Beliefs,
     Column,
+    Comparison,
     Context,
     Counts,
     Encoded,
@@ -36,6 +37,7 @@ from tunesmith.errors import ConfigError, DataError
 from tunesmith.losses import classification_loss
 from tunesmith.model import Model
 from tunesmith.tasks import token_baselines, token_beliefs
+from tunesmith.tasks.entity_marks import compare_entities
 from tunesmith.tasks.tag_decoding import bio_rules, decode_tags, gather_places, pad_places, tag_names
 from tunesmith.tasks.token_rows import FoundEntity, TaggedText, TokenPrediction, TokenRow, entities_of, words_of
 from tunesmith.tasks.token_windows import Window, cut_pieces, make_windows, special_tokens
@@ -229,6 +231,10 @@ class TokenClassification:
     def gold(self, row: Any, labels: Labels) -> TaggedText:
         """Words and entities."""
         return TaggedText(tuple(words_of(row)), tuple(entities_of(row)))
+
+    def compare(self, prediction: Any, gold: Any, labels: Labels) -> Comparison:
+        """Entities that are missed, spurious or of a wrong type are counted; see `contracts.Task`."""
+        return compare_entities(prediction.entities, gold.spans)
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
         """Counts of entities and of word tags; see `metrics.entities`."""

@@ -1,0 +1,76 @@
+"""Answers for people: texts with their labels or entities, and what became of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunesmith.data.rejects import printable
+
+UNSURE = " – not sure"
+"""Stands behind an answer that is less sure than was asked for."""
+
+
+def show_written(console: Console, out: str, written: int, rejected: int, examples: Sequence[object]) -> None:
+    """Print how many answers were written and which rows were not."""
+    if rejected:
+        lines = [f"{rejected:,} of {written + rejected:,} rows could not be used and have no answer"]
+        lines += [f"  {example}" for example in examples]
+        if out != "-":
+            lines.append(f"  all of them: {out}.rejected.jsonl")
+        console.print(Text.assemble(("note: ", "yellow"), "\n".join(map(printable, lines))), soft_wrap=True)
+    if out != "-":
+        console.print(Text(f"{written:,} answers in {printable(out)}"), soft_wrap=True)
+
+
+def show_predictions(console: Console, texts: Sequence[str], predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Print texts and their answers as a table."""
+    table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
+    table.add_column("answer", style="bold", overflow="fold")
+    table.add_column("probability", justify="right")
+    table.add_column("text", overflow="fold")
+    for text, prediction in zip(texts, predictions, strict=True):
+        share = prediction.get("probability")
+        table.add_row(
+            Text(format_answer(prediction)),
+            "" if share is None else f"{share:.2f}",
+            Text(printable(text)),
+        )
+    console.print(table)
+
+
+def format_answer(prediction: Mapping[str, Any]) -> str:
+    """An answer for people: its label, or its entities.
+
+    Example:
+        >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
+        'Oslo = LOC (0.98)'
+        >>> format_answer({"label": "refund", "abstained": True})
+        'refund – not sure'
+    """
+    if "entities" not in prediction:
+        return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
+    found = [
+        f"{printable(entity['text'])} = {printable(entity['label'])} ({entity['probability']:.2f})"
+        + (UNSURE if entity.get("abstained") else "")
+        for entity in prediction["entities"]
+    ]
+    return "\n".join(found) or "(none)"
+
+
+def format_label(label: Any) -> str:
+    """A class, several, or a number, for people.
+
+    Example:
+        >>> format_label(["joy", "love"]), format_label([]), format_label(3.14159)
+        ('joy, love', '(none)', '3.142')
+    """
+    if isinstance(label, float):
+        return f"{label:.3f}"
+    if isinstance(label, str):
+        return printable(label)
+    return ", ".join(map(printable, label)) or "(none)"
