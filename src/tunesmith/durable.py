@@ -212,12 +212,17 @@ def discard(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, and have the disk remember them."""
+    """Make a folder and its parents, and have the disk remember them.
+
+    Raises:
+        TrainingError: the disk does not take it.
+    """
     if not path.is_dir():
         make_folder(path.parent)
-        with suppress(FileExistsError):
-            os.mkdir(path)
-        sync(path.parent)
+        with disk_errors(path):
+            with suppress(FileExistsError):
+                os.mkdir(path)
+            sync(path.parent)
 
 
 @contextmanager
