@@ -1,0 +1,131 @@
+"""The paths of the server."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from tunesmith import __version__
+from tunesmith.serving import asking, bodies
+from tunesmith.serving.hosting import Hosted, known
+from tunesmith.serving.problems import FAULT, Problem, to_json
+from tunesmith.serving.security import SANDBOX
+from tunesmith.serving.service import Service
+
+JSON = "application/json"
+
+
+def build_app(service: Service) -> FastAPI:
+    """Lay out all paths. What guards them is put around by `guarding.guard`."""
+    app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_unknown)
+    app.add_exception_handler(bodies.ClientGone, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_fault)
+    _add_health(app, service)
+    _add_models(app, service)
+    _add_page(app, service)
+    return app
+
+
+def respond(content: Any, status: int = 200) -> Response:
+    """An answer in JSON."""
+    return Response(to_json(content), status_code=status, media_type=JSON)
+
+
+def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return Response(
+        to_json(error.content()), status_code=error.status, media_type=JSON, headers=dict(error.headers())
+    )
+
+
+def _answer_unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    fixes = {404: "see /openapi.json for what is there", 405: "see the header Allow"}
+    problem = Problem(error.status_code, str(error.detail), fix=fixes.get(error.status_code, "see /openapi.json"))
+    return Response(
+        to_json(problem.content()), status_code=error.status_code, media_type=JSON, headers=dict(error.headers or {})
+    )
+
+
+def _answer_nobody(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)
+
+
+def _answer_fault(request: Request, error: Exception) -> Response:
+    return respond(FAULT.content(), FAULT.status)
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    @app.get("/health/live")
+    async def live() -> Response:
+        """Whether the process works at all."""
+        alive = service.batcher.alive
+        return respond({"live": alive}, 200 if alive else 503)
+
+    @app.get("/health/ready")
+    async def ready() -> Response:
+        """Whether new requests should be sent here."""
+        good = service.batcher.alive and not service.state.draining
+        return respond({"ready": good}, 200 if good else 503)
+
+
+def _add_models(app: FastAPI, service: Service) -> None:
+    @app.get("/v1/models")
+    async def models() -> Response:
+        """The models, their labels, what a row holds, and how much may be asked at once."""
+        return respond({"models": [_describe(service, hosted) for hosted in service.models.values()]})
+
+    for hosted in service.models.values():
+        _add_model(app, service, hosted)
+
+    @app.post("/v1/models/{name}/predict", include_in_schema=False)
+    async def unknown(name: str) -> Response:
+        raise Problem(404, "there is no such model", fix=known(service.models, name))
+
+
+def _describe(service: Service, hosted: Hosted) -> dict[str, Any]:
+    limits = {"max_rows": service.limits.rows, "max_characters": service.limits.characters}
+    links = {
+        name: service.gate.make_link(f"/models/{hosted.name}/{name}") if content is not None else None
+        for name, content in (("card", hosted.card), ("report", hosted.report))
+    }
+    return {**hosted.describe(), "limits": limits, "links": links}
+
+
+def _add_model(app: FastAPI, service: Service, hosted: Hosted) -> None:
+    @app.post(f"/v1/models/{hosted.name}/predict")
+    async def predict(request: Request) -> Response:
+        """Answer one row or a list of rows, in order."""
+        limits = service.limits
+        body = await bodies.read_body(request.headers, request.receive, limits)
+        rows, several = bodies.make_rows(bodies.parse_json(body), hosted, limits)
+        asked = await asking.ask(service.batcher, hosted, rows, request.receive, limits.answer_s)
+        answers = [
+            {**answer.model_dump(mode="json", exclude_none=True), "id": f"{hosted.name}.{secrets.token_hex(12)}"}
+            for answer in asked.answers
+        ]
+        return respond(answers if several else answers[0])
+
+    for name, content, kind in (("card", hosted.card, "text/plain"), ("report", hosted.report, "text/html")):
+        if content is not None:
+            _add_document(app, f"/models/{hosted.name}/{name}", content, kind)
+
+
+def _add_document(app: FastAPI, path: str, content: str, kind: str) -> None:
+    answer = {"content": content, "media_type": kind, "headers": {"content-security-policy": SANDBOX}}
+
+    @app.get(path, include_in_schema=False)
+    async def document() -> Response:
+        return Response(**answer)
+
+
+def _add_page(app: FastAPI, service: Service) -> None:
+    from tunesmith.serving import page
+
+    page.add_page(app, service)
