@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -42,9 +41,10 @@ async def ask(
         if not answered.done():
             answered.set_result(None)
 
-    request = Request(
-        hosted, rows, time.monotonic() + patience_s, done=lambda _: loop.call_soon_threadsafe(finish)
-    )
+    def tell(_: Request) -> None:
+        loop.call_soon_threadsafe(finish)
+
+    request = Request(hosted, rows, time.monotonic() + patience_s, done=tell)
     try:
         batcher.line.join(request)
     except LineFull as full:

@@ -1,17 +1,24 @@
-"""One thread that computes: it takes rows of many clients at once, packs them without padding, and answers each.
+"""Threads that compute: each takes rows of many clients at once, packs them without padding, and answers each.
 
-While it computes, others queue up, so batches grow with the load and nobody waits for a batch to fill. What cannot be
-answered spoils its own request only: rows that fail together are tried one by one. No request can end the thread.
+While they compute, others queue up, so batches grow with the load and nobody waits for a batch to fill. What cannot be
+answered spoils its own request only: rows that fail together are tried one by one. No request can end a thread.
+
+Several threads with few cores each beat one thread with all cores: matrix products this small gain little from a second
+core, and wait for it whenever that core has other work, such as the requests themselves.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from tunesmith.errors import UserError
 from tunesmith.serving.hosting import Hosted
@@ -24,35 +31,75 @@ Watch = Callable[[int, int, float], None]
 """Told of each pass: rows, tokens (roughly), seconds."""
 
 
+MOST_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How the cores are shared out.
+
+    Attributes:
+        workers: passes that are computed side by side.
+        threads: cores of each.
+    """
+
+    workers: int
+    threads: int
+
+
+def share_cores(cores: int) -> Crew:
+    """One core a worker, up to four workers; then more cores for each.
+
+    Example:
+        >>> share_cores(2), share_cores(16)
+        (Crew(workers=2, threads=1), Crew(workers=4, threads=4))
+    """
+    workers = max(1, min(MOST_WORKERS, cores))
+    return Crew(workers, max(1, cores // workers))
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Batcher:
-    """The computing thread and the line in front of it.
+    """The computing threads and the line in front of them.
 
     Args:
         limits: bounds of the line and of a pass.
+        crew: how many there are.
         watch: told of each pass.
     """
 
-    def __init__(self, limits: Limits, watch: Watch = lambda rows, tokens, seconds: None) -> None:
+    def __init__(self, limits: Limits, crew: Crew, watch: Watch = lambda rows, tokens, seconds: None) -> None:
         self.limits = limits
-        self.line = Line(limits.waiting_rows)
+        self.crew = crew
+        self.line = Line(limits.waiting_rows, crew.workers)
         self._watch = watch
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"batcher-{place}", daemon=True) for place in range(crew.workers)
+        ]
 
     def start(self) -> None:
         """Begin to compute."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether all threads run."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def stop(self, timeout_s: float) -> None:
         """Answer what waits, then end."""
         self.line.end()
-        self._thread.join(timeout_s)
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self) -> None:
+        torch.set_num_threads(self.crew.threads)
         while True:
             places = self.line.take(self.limits.batch_tokens)
             if not places:

@@ -141,19 +141,31 @@ def make_row(content: Any, hosted: Hosted, limits: Limits, where: str = "") -> B
         if name not in task.Row.model_fields:
             fix = nearest(name[:SHOWN_CHARACTERS], task.Row.model_fields)
             raise Problem(422, f"a row has no field {shorten(name)}", fix=fix, field=where + _clip(name))
-    try:
-        row = task.Row.model_validate(content)
-    except ValidationError as error:
-        raise _invalid(error, where) from None
+    row = validate(task.Row, content, {}, where)
     _check_texts(task.texts(row), limits, where + hosted.text_columns[0].name)
     return row
 
 
-def _invalid(error: ValidationError, where: str) -> Problem:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = where + ".".join(map(str, first["loc"]))
-    message = f"{field.rstrip('.') or 'the row'}: {first['msg'][:300]}"
-    return Problem(422, message, fix="see /openapi.json for what a row holds", field=field.rstrip(".") or None)
+def validate(kind: type[BaseModel], content: dict[str, Any], renamed: Mapping[str, str], where: str = "") -> BaseModel:
+    """Check an object against a pydantic model.
+
+    Args:
+        kind: the model.
+        content: the object.
+        renamed: what clients call some of its fields.
+        where: put in front of the field's name.
+
+    Raises:
+        Problem: the first thing that does not fit (422).
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        path = [renamed.get(str(part), str(part)) for part in first["loc"]]
+        field = (where + ".".join(path))[:SHOWN_CHARACTERS].rstrip(".") or None
+        message = f"{field or 'the row'}: {first['msg'][:300]}"
+        raise Problem(422, message, fix="see /openapi.json for what is wanted", field=field) from None
 
 
 def _check_texts(texts: Sequence[str], limits: Limits, field: str) -> None:

@@ -6,6 +6,7 @@ Uvicorn bounds none of these. A client that sends its headers byte by byte would
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -13,7 +14,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tunesmith.serving.limits import Limits
 from tunesmith.serving.problems import Problem, to_json
 
-REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 TOO_MANY = Problem(503, "too many connections are open", fix="try again later", retry_after_s=1.0)
 TOO_SLOW = Problem(408, "the headers did not arrive in time", fix="send them at once")
 TOO_LARGE = Problem(431, "the headers are too large", fix="send fewer or shorter headers")
@@ -83,7 +83,7 @@ def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self.transport.is_closing():
                 return
             body = to_json(problem.content())
-            lines = [f"HTTP/1.1 {problem.status} {REASONS[problem.status]}", "content-type: application/json"]
+            lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}", "content-type: application/json"]
             lines += [f"content-length: {len(body)}", "connection: close"]
             lines += [f"{name}: {value}" for name, value in problem.headers().items()]
             self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)

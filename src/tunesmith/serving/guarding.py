@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from tunesmith.serving.batching import log_fault
 from tunesmith.serving.bodies import ClientGone
+from tunesmith.serving.meters import OTHER
 from tunesmith.serving.problems import FAULT, Problem, to_json
 from tunesmith.serving.security import HEADERS
 from tunesmith.serving.service import Service
@@ -25,11 +27,12 @@ def guard(app: App, service: Service) -> App:
         if scope["type"] != "http":
             return await app(scope, receive, send)
         started = False
+        began, status = time.perf_counter(), 499
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
+            nonlocal started, status
             if message["type"] == "http.response.start":
-                started = True
+                started, status = True, message["status"]
                 own = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(pair for pair in fixed if pair[0] not in own)]
                 if service.state.draining:
@@ -47,6 +50,9 @@ def guard(app: App, service: Service) -> App:
             log_fault(error)
             if not started:
                 await _send_problem(FAULT, send_with_headers)
+        finally:
+            route = getattr(scope.get("route"), "path", OTHER)
+            service.meters.see_request(route, status, time.perf_counter() - began)
 
     return guarded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from tunesmith import api, calibrating, inference
-from tunesmith.artifact import CARD
+from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task
-from tunesmith.errors import UserError, nearest
+from tunesmith.errors import UserError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REPORT = "report.html"
@@ -30,12 +31,14 @@ class Hosted:
         predictor: the loaded model.
         card: text of its model card, or None.
         report: its report as one HTML page, or None.
+        manifest_sha256: of the file that names all others with their SHA-256.
     """
 
     name: str
     predictor: api.Predictor
     card: str | None = None
     report: str | None = None
+    manifest_sha256: str = ""
 
     @property
     def task(self) -> Task:
@@ -60,7 +63,7 @@ class Hosted:
     @property
     def digest(self) -> str:
         """Tells two models of one name apart: the start of the SHA-256 of its manifest."""
-        return str(self.predictor.artifact.facts.get("manifest_sha256", ""))[:12]
+        return self.manifest_sha256[:12]
 
     def sample_row(self) -> dict[str, Any]:
         """A row that can be asked about: every text that the model was trained on."""
@@ -140,7 +143,7 @@ def load_hosted(specs: Sequence[str]) -> dict[str, Hosted]:
         UserError: a name or a folder cannot be used.
     """
     return {
-        name: Hosted(name, api.load(folder), _read(folder / CARD), _read(folder / REPORT))
+        name: Hosted(name, api.load(folder), _read(folder / CARD), _read(folder / REPORT), _digest(folder / FACTS))
         for name, folder in parse_specs(specs).items()
     }
 
@@ -149,6 +152,5 @@ def _read(path: Path) -> str | None:
     return path.read_text("utf-8", "replace") if path.is_file() else None
 
 
-def known(models: dict[str, Hosted], name: str) -> str:
-    """What to do about a name that no model has."""
-    return nearest(name[:64], models)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

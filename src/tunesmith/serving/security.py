@@ -145,9 +145,10 @@ def _check_origin(fields: list[tuple[bytes, bytes]], host: str) -> None:
     """A browser says where a request comes from; other programs say nothing."""
     found: Mapping[bytes, bytes] = dict(fields)
     origin = found.get(b"origin")
+    same_site = found.get(b"sec-fetch-site", b"same-origin") in (b"same-origin", b"none")
     if origin is not None:
         scheme, _, place = origin.decode("latin-1").lower().partition("://")
-        if scheme not in ("http", "https") or place != host:
-            raise Problem(403, "the request comes from another site's page", fix="use this server's own page, or no browser")
-    if found.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
-        raise Problem(403, "the request comes from another site's page", fix="use this server's own page, or no browser")
+        same_site = same_site and scheme in ("http", "https") and place == host
+    if not same_site:
+        fix = "use this server's own page, or a program that is no browser"
+        raise Problem(403, "the request comes from another site's page", fix=fix)

@@ -1,7 +1,8 @@
 """Rows that wait for a model: bounded, the most urgent first, those that nobody waits for any more left out.
 
-How urgent a row is depends on when it came and how long it is: its key is the time at which it would have been answered
-had it been alone, stretched. So a short text overtakes long ones that came a little earlier, and no text waits for ever.
+How urgent a row is depends on when it came and how long it is: its key is the time at which it would have been
+answered had it been alone, stretched. So a short text overtakes long ones that came a little earlier, and no text
+waits for ever.
 """
 
 from __future__ import annotations
@@ -105,13 +106,15 @@ class Line:
 
     Args:
         most_rows: bound.
+        workers: how many take from it at once.
     """
 
-    def __init__(self, most_rows: int) -> None:
+    def __init__(self, most_rows: int, workers: int = 1) -> None:
         self.most_rows = most_rows
+        self.workers = workers
         self.rows = 0
         self.tokens = 0
-        self.tokens_per_s = FIRST_TOKENS_PER_S
+        self.tokens_per_s = FIRST_TOKENS_PER_S  # of one worker
         self._heap: list[tuple[float, int, Place]] = []
         self._counter = itertools.count()
         self._changed = threading.Condition()
@@ -126,7 +129,7 @@ class Line:
         places = [Place(request, i, estimate_tokens(request.hosted, row)) for i, row in enumerate(request.rows)]
         tokens = sum(place.tokens for place in places)
         with self._changed:
-            wait_s = (self.tokens + tokens) / self.tokens_per_s
+            wait_s = (self.tokens + tokens) / (self.tokens_per_s * self.workers)
             if self.rows and self.rows + len(places) > self.most_rows:
                 raise LineFull(wait_s / 2, late=False)
             if self.rows and request.arrived_s + wait_s > request.deadline_s:
