@@ -70,9 +70,7 @@ class Client(asyncio.Protocol):
         head, found, body = self.buffer.partition(b"\r\n\r\n")
         if not found or self.due_s is None:
             return
-        length = next(
-            int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
-        )
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         if len(body) >= length:
             self.results.append((time.perf_counter() - self.due_s, int(head[9:12])))
             self.due_s = None
@@ -87,7 +85,9 @@ class Client(asyncio.Protocol):
             self.idle.remove(self)
 
 
-async def run_load(port: int, requests: Sequence[bytes], rate_per_s: float, seconds: float, seed: int) -> dict[str, Any]:
+async def run_load(
+    port: int, requests: Sequence[bytes], rate_per_s: float, seconds: float, seed: int
+) -> dict[str, Any]:
     """Send requests at a rate and say how long they took.
 
     Args:

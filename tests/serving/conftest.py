@@ -28,7 +28,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> dict[s
     root = tmp_path_factory.mktemp("served")
     common = [f"model.name={tiny_bert}", *QUICK]
     evil = make_rows(40, ("<script>alert(1)</script>", "a\"b'c&d\n"))
-    tagged = [{"text": f"the {row['text'].split()[1]} was here", "entities": [_entity(row["text"])]} for row in make_rows(24)]
+    tagged = [
+        {"text": f"the {row['text'].split()[1]} was here", "entities": [_entity(row["text"])]} for row in make_rows(24)
+    ]
     api.fit(make_rows(60), out=root / "reviews", settings=[*common, *SETTINGS])
     api.fit(evil, out=root / "markup", settings=[*common, *SETTINGS])
     api.fit(

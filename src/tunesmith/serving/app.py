@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +20,7 @@ from tunesmith.serving.security import SANDBOX
 from tunesmith.serving.service import Service
 
 JSON = "application/json"
+LISTEN_S, LISTEN_BYTES = 1.0, 1 << 28
 
 
 def build_app(service: Service) -> FastAPI:
@@ -42,9 +45,8 @@ def respond(content: Any, status: int = 200) -> Response:
 
 def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    answer = respond(error.content(), error.status)
-    answer.headers.update(error.headers())
-    return answer
+    kind = LastAnswer if error.status in (408, 413) else Response
+    return kind(to_json(error.content()), error.status, error.headers(), JSON)
 
 
 def _answer_unknown(request: Request, error: Exception) -> Response:
@@ -62,6 +64,32 @@ def _answer_nobody(request: Request, error: Exception) -> Response:
 
 def _answer_fault(request: Request, error: Exception) -> Response:
     return respond(FAULT.content(), FAULT.status)
+
+
+class LastAnswer(Response):
+    """An answer to a client that is still sending: what comes is thrown away for a moment, then the connection ends.
+
+    If it ended at once, the client's system would throw the answer away (RFC 9112, 9.6).
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send the answer, listen, end."""
+        headers = [*self.raw_headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LISTEN_S):
+                await _listen(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _listen(receive: Any) -> None:
+    left_bytes = LISTEN_BYTES
+    while left_bytes > 0:
+        message = await receive()
+        left_bytes -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

@@ -88,7 +88,12 @@ def _with_answer(right: Any, hosted: Hosted, row: BaseModel) -> dict[str, Any]:
         Problem: the answer is none that the model can give (422).
     """
     plain = row.model_dump(mode="json", exclude_none=True)
-    checked = bodies.validate(hosted.task.Row, {**plain, hosted.label_field: right}, _rename(hosted.label_field))
+    labelled = {**plain, hosted.label_field: right}
+    try:
+        checked = bodies.validate(hosted.task.Row, labelled, {hosted.label_field: "right"})
+    except Problem as problem:
+        problem.field = problem.field or "right"  # the row was good without it
+        raise
     try:
         hosted.task.gold(checked, hosted.labels)
         names = hosted.task.answers(checked, hosted.labels)
@@ -99,10 +104,6 @@ def _with_answer(right: Any, hosted: Hosted, row: BaseModel) -> dict[str, Any]:
         fix = f"use one of: {listed(hosted.labels.names, SHOWN_LABELS)}"
         raise Problem(422, f"this model does not know the label {shorten(unknown[0])}", fix=fix, field="right")
     return checked.model_dump(mode="json", exclude_none=True)
-
-
-def _rename(label_field: str) -> dict[str, str]:
-    return {label_field: "right"}
 
 
 async def store(store: FeedbackStore, feedback: Feedback) -> None:
