@@ -37,8 +37,8 @@ def plan_arrivals(rate_per_s: float, seconds: float, seed: int) -> list[float]:
 def make_request(path: str, body: dict[str, Any]) -> bytes:
     """One POST as bytes."""
     text = json.dumps(body, ensure_ascii=False).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-    return head.encode() + text
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    return "\r\n".join([*lines, f"Content-Length: {len(text)}", "", ""]).encode() + text
 
 
 class Client(asyncio.Protocol):

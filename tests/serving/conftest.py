@@ -28,9 +28,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> dict[s
     root = tmp_path_factory.mktemp("served")
     common = [f"model.name={tiny_bert}", *QUICK]
     evil = make_rows(40, ("<script>alert(1)</script>", "a\"b'c&d\n"))
-    tagged = [
-        {"text": f"the {row['text'].split()[1]} was here", "entities": [_entity(row["text"])]} for row in make_rows(24)
-    ]
+    things = [row["text"].split()[1] for row in make_rows(24)]
+    tagged = [{"text": f"the {thing} was here", "entities": [_entity(thing)]} for thing in things]
     api.fit(make_rows(60), out=root / "reviews", settings=[*common, *SETTINGS])
     api.fit(evil, out=root / "markup", settings=[*common, *SETTINGS])
     api.fit(
@@ -41,8 +40,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> dict[s
     return {name: root / name for name in ("reviews", "markup", "names")}
 
 
-def _entity(text: str) -> dict[str, Any]:
-    return {"start": 4, "end": 4 + len(text.split()[1]), "label": "THING"}
+def _entity(thing: str) -> dict[str, Any]:
+    return {"start": 4, "end": 4 + len(thing), "label": "THING"}
 
 
 @pytest.fixture(scope="session")

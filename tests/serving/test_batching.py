@@ -91,7 +91,7 @@ def test_poison_spoils_its_own_request_only(start: Start, slow: Slow, caplog: py
 
 
 def test_a_full_line_says_when_to_come_back(start: Start, slow: Slow) -> None:
-    client, service = start(models={"reviews": slow}, crew=Crew(1, 1), limits=Limits(waiting_rows=8))
+    client, _ = start(models={"reviews": slow}, crew=Crew(1, 1), limits=Limits(waiting_rows=8))
     with ThreadPoolExecutor(40) as pool:
         waiting = [pool.submit(client.predict, {"text": f"good {n}"}) for n in range(40)]
         assert wait_for(lambda: sum(answer.done() for answer in waiting) >= 20)

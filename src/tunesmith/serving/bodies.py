@@ -143,6 +143,10 @@ def make_row(content: Any, hosted: Hosted, limits: Limits, where: str = "") -> B
             raise Problem(422, f"a row has no field {shorten(name)}", fix=fix, field=where + _clip(name))
     row = validate(task.Row, content, {}, where)
     _check_texts(task.texts(row), limits, where + hosted.text_columns[0].name)
+    for column in hosted.text_columns:
+        if column.required and not str(getattr(row, column.name)).strip():
+            fix = "send a text with something in it"
+            raise Problem(422, "a text is empty", fix=fix, field=where + column.name)
     return row
 
 
@@ -175,8 +179,6 @@ def _check_texts(texts: Sequence[str], limits: Limits, field: str) -> None:
         raise Problem(413, message, fix="send shorter texts", field=field)
     for text in texts:
         check_encodable(text, field)
-        if not text.strip():
-            raise Problem(422, "a text is empty", fix="send a text with something in it", field=field)
 
 
 def check_encodable(text: str, field: str) -> None:
