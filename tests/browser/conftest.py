@@ -1,4 +1,4 @@
-"""Headless Chromium for the tests of pages: each page is watched for errors and for requests that leave this machine."""
+"""Headless Chromium for the tests of pages; each page is watched for errors and for requests to other machines."""
 
 from __future__ import annotations
 

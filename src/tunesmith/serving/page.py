@@ -1,7 +1,7 @@
 """The page at `/`: two documents and the files they need, made once at start and kept in memory.
 
 One stack for all that the product shows in a browser: templates and the style sheet of `tunesmith.pages`, and ES
-modules written for it. No framework, no build step, nothing from elsewhere. No path of a request reaches the file system.
+modules written for it. No framework, no build step, nothing from elsewhere. No path of a request reaches the disk.
 """
 
 from __future__ import annotations

@@ -70,6 +70,7 @@ function choose(next) {
   model = next;
   get("picker").value = model.name;
   say(get("model-name"), () => model.name);
+  document.title = `${model.name} · Tunesmith`;
   describeModel(model);
   showFields(model);
   clearTrouble();
@@ -99,8 +100,9 @@ function tellReturn() {
 /** Typed rows: one is answered at once, several as a file is. */
 async function ask(rows) {
   const items = rows.map((row) => ({ row, record: row, answer: null, trouble: null }));
-  const run = { model, items, name: "", columns: Object.keys(rows[0]) };
-  if (items.length > 1) return answerMany(run, Object.keys(rows[0]).map((name) => ({ name, required: true })));
+  const columns = Object.keys(rows[0]);
+  const run = { model, items, name: "", columns, fields: columns.map((name) => ({ name, required: true })) };
+  if (items.length > 1) return answerMany(run);
   stopCurrent();
   const controller = new AbortController();
   current = { run, controller };
@@ -124,7 +126,7 @@ async function ask(rows) {
 }
 
 function askFile(sheet, chosen, fields) {
-  const columns = fields.filter(({ name }) => chosen[name]);
+  const columns = fields.filter(({ name }) => chosen[name]).map(({ name, required }) => ({ name, required }));
   const items = sheet.records.map((record) => ({
     record,
     row: Object.fromEntries(columns.map(({ name }) => [name, textOf(record[chosen[name]])]).filter(([, text]) => text.trim())),
@@ -132,7 +134,7 @@ function askFile(sheet, chosen, fields) {
     trouble: null,
   }));
   putFileAway();
-  answerMany({ model, items, name: sheet.name, columns: sheet.columns }, columns);
+  answerMany({ model, items, name: sheet.name, columns: sheet.columns, fields: columns });
 }
 
 function textOf(value) {
@@ -145,12 +147,14 @@ function stopCurrent() {
 }
 
 /** Answer many rows piece by piece; what is answered can be seen, corrected and saved meanwhile. */
-async function answerMany(run, fields) {
+async function answerMany(run) {
   stopCurrent();
-  checkRows(run.items, fields, run.model.limits ?? {});
+  checkRows(run.items, run.fields, run.model.limits ?? {});
   const controller = new AbortController();
   current = { run, controller };
   clearTrouble();
+  showBusy(false);
+  remember(run);
   const view = show(run);
   const progress = progressBar(run, controller);
   get("progress").replaceChildren(progress.node);
@@ -164,14 +168,16 @@ async function answerMany(run, fields) {
     });
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    if (current.run === run) offerToGoOn(run, fields, error);
+    keep();
+    if (current.run === run) offerToGoOn(run, error);
     return;
   } finally {
     view.refresh();
   }
   if (current.run !== run) return;
+  current.isDone = true;
   get("progress").replaceChildren();
-  remember(run);
+  keep();
   announce(count("results.done", run.items.length));
 }
 
@@ -197,14 +203,19 @@ function progressBar(run, controller) {
   };
 }
 
-function offerToGoOn(run, fields, error) {
-  const left = run.items.filter((item) => !item.answer && !item.trouble).length;
-  const again = () => answerMany(run, fields);
+function offerToGoOn(run, error) {
+  current.isDone = true;
+  const left = run.items.filter(isOpen).length;
+  const again = () => answerMany(run);
   const note = error.kind === "stopped" ? make("div", { class: "note stack-small" }) : describeTrouble(error);
   note.append(say(make("p", {}), () => count("results.left", left)));
   note.append(make("p", {}, say(make("button", { type: "button", class: "button", on: { click: again } }), "results.go_on")));
   get("progress").replaceChildren(note);
   note.querySelector("button").focus();
+}
+
+function isOpen(item) {
+  return !item.answer && !item.trouble;
 }
 
 function show(run) {
@@ -224,16 +235,25 @@ function show(run) {
 function reopen(entry) {
   stopCurrent();
   const known = models.find(({ name }) => name === entry.model) ?? { name: entry.model, labels: [], columns: {} };
-  const run = { model: known, items: entry.items, name: "", columns: Object.keys(entry.items[0].row) };
-  current = { run, controller: new AbortController() };
+  const run = { ...entry, model: known };
+  current = { run, controller: new AbortController(), isDone: true };
   showBusy(false);
   show(run);
+  if (run.items.some(isOpen)) return offerToGoOn(run, new ServiceError("stopped"));
   get("answer-title").focus();
   const [item] = run.items;
   announce(item.answer ? summarize(item.answer) : troubleOf(item));
 }
 
+/** Leaving the page while rows are being answered would lose them. */
+function guardLeaving() {
+  addEventListener("beforeunload", (event) => {
+    if (current && !current.isDone && current.run.items.length > 1) event.preventDefault();
+  });
+}
+
 adoptTemplate();
+guardLeaving();
 startLanguages();
 startKeys();
 startHistory(reopen);

@@ -157,23 +157,24 @@ export function showBusy(isBusy) {
   say(get("send-words"), isBusy ? "ask.sending" : "ask.send");
 }
 
+/** A file may be dropped anywhere: next to the form, the browser would leave the page for it. */
 function takeDrops(form) {
   const hasFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   for (const kind of ["dragenter", "dragover"]) {
-    form.addEventListener(kind, (event) => {
+    document.addEventListener(kind, (event) => {
       if (!hasFile(event)) return;
       event.preventDefault();
       form.classList.add("dropping");
     });
   }
-  form.addEventListener("dragleave", (event) => {
-    if (!form.contains(event.relatedTarget)) form.classList.remove("dropping");
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) form.classList.remove("dropping");
   });
-  form.addEventListener("drop", (event) => {
+  document.addEventListener("drop", (event) => {
     if (!hasFile(event)) return;
     event.preventDefault();
     form.classList.remove("dropping");
-    takeFile(event.dataTransfer.files[0]);
+    if (model) takeFile(event.dataTransfer.files[0]);
   });
 }
 

@@ -1,4 +1,4 @@
-// What was asked in this tab, until the tab is closed or the list is cleared. Files are not kept.
+// What was asked in this tab, until the tab is closed or the list is cleared. Files stay until the page is loaded anew.
 
 import { kindOf, summarize, summarizeRight } from "./answers.js";
 import { shorten } from "./characters.js";
@@ -22,17 +22,20 @@ function load() {
   }
 }
 
+/** What can be stored: typed rows, all of them dealt with. */
 function isEntry(entry) {
-  return Array.isArray(entry?.items) && entry.items.length > 0 && entry.items.every((item) => item?.row && (item.answer || item.trouble));
+  const { items, name } = entry ?? {};
+  return !name && Array.isArray(items) && items.length > 0 && items.length <= MOST_ITEMS && items.every((item) => item?.row && (item.answer || item.trouble));
 }
 
-/** Store the entries; the oldest go where they are too many. */
+/** Store the entries; of those that are too many or too large, the oldest are not. */
 export function keep() {
   entries = entries.slice(0, MOST_ENTRIES);
-  let text = JSON.stringify(entries);
-  while (entries.length > 1 && text.length > MOST_UNITS) {
-    entries.pop();
-    text = JSON.stringify(entries);
+  const stored = entries.filter(isEntry);
+  let text = JSON.stringify(stored);
+  while (text.length > MOST_UNITS) {
+    stored.pop();
+    text = JSON.stringify(stored);
   }
   try {
     sessionStorage.setItem(KEY, text);
@@ -42,10 +45,11 @@ export function keep() {
   draw();
 }
 
-/** Remember a run of typed texts. */
+/** Remember a run; one that is there already goes to the top. */
 export function remember(run) {
-  if (run.name || run.items.length > MOST_ITEMS) return;
-  entries.unshift({ time: Date.now(), model: run.model.name, items: run.items });
+  const { model, items, name, columns, fields } = run;
+  entries = entries.filter((entry) => entry.items !== items);
+  entries.unshift({ time: Date.now(), model: model.name, items, name, columns, fields });
   keep();
 }
 
@@ -69,7 +73,7 @@ function draw() {
 
 function line(entry) {
   const [item] = entry.items;
-  const text = make("span", { class: "history-text", dir: "auto" }, shorten(Object.values(item.row).filter(Boolean).join(" / "), 90));
+  const text = make("span", { class: "history-text", dir: "auto" }, entry.name || shorten(Object.values(item.row).filter(Boolean).join(" / "), 90));
   const answer = say(make("span", { class: "history-answer" }), () => describe(entry));
   const time = say(make("span", { class: "soft small" }), () => `${formatTime(entry.time)} · ${entry.model}`);
   const button = make("button", { type: "button", class: "history-line", on: { click: () => reopen(entry) } }, text, answer, time);
@@ -78,7 +82,7 @@ function line(entry) {
 
 function describe(entry) {
   const [item] = entry.items;
-  if (entry.items.length > 1) return count("rows", entry.items.length);
+  if (entry.items.length > 1 || entry.name) return count("rows", entry.items.length);
   if (!item.answer) return word("summary.failed");
   if (item.right === undefined) return summarize(item.answer);
   return kindOf(item.answer) === "entities" ? word("correct.short_saved") : word("correct.right", { right: summarizeRight(item.right) });

@@ -14,8 +14,10 @@ function ask(wasRefused) {
     dialog.returnValue = "";
     form.onsubmit = (event) => {
       event.preventDefault();
-      if (input.value.trim()) dialog.close("given");
-      else input.focus();
+      const isKey = /^[\x21-\x7e]+$/.test(input.value.trim()); // what a header can carry
+      if (isKey) return dialog.close("given");
+      get("key-refused").hidden = false;
+      input.focus();
     };
     dialog.onclose = () => {
       waiting = null;

@@ -136,8 +136,10 @@ function showMany(run, onChange) {
   const tools = make("div", { class: "row tools" }, filter, make("div", { class: "row" }, ...saving));
   const refresh = () => {
     drawSummary();
-    if (!body.querySelector("form")) drawRows(); // an open correction is not taken away
+    if (wanted === "all") [...body.children].forEach((row) => row.update?.()); // in place: focus and open forms stay
+    else if (!body.contains(document.activeElement)) drawRows();
   };
+  drawRows();
   refresh();
   return { node: make("div", { class: "stack" }, summary, tools, make("div", { class: "table-box" }, table), pager), refresh };
 }
@@ -199,6 +201,13 @@ function tableRow(item, place, model, onChange) {
     form.begin();
   };
   draw(false);
+  let isOpen = !item.answer && !item.trouble;
+  row.update = () => {
+    if (!isOpen || (!item.answer && !item.trouble)) return;
+    isOpen = false;
+    text.replaceChildren(...textsOf(item, model));
+    draw(false);
+  };
   return row;
 }
 
