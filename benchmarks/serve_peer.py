@@ -1,6 +1,6 @@
 """The server that everybody writes first: FastAPI around `transformers.pipeline`. The peer of serve_load.py.
 
-    MODEL=runs/sst2 uvicorn benchmarks.serve_peer:app --port 8001
+MODEL=runs/sst2 uvicorn benchmarks.serve_peer:app --port 8001
 """
 
 from __future__ import annotations
