@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.browser.served import find_address, fit_models
 
 REQUIRED = os.environ.get("TUNESMITH_REQUIRE_BROWSER") == "1"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -100,3 +104,25 @@ def downloads(tmp_path: Path) -> Callable[[Any, Callable[[], None]], tuple[str, 
         return path.name, path.read_bytes()
 
     return take
+
+
+@pytest.fixture(scope="session")
+def address(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `tunesmith serve` answers, with a classifier and a tagger."""
+    pytest.importorskip("fastapi")
+    folder = tmp_path_factory.mktemp("served")
+    fit_models(tiny_bert, folder)
+    source = Path(__file__).parents[2] / "src"
+    command = [sys.executable, "-m", "tunesmith", "serve", "reviews", "places", "--port", "0"]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        try:
+            yield find_address(server)
+        finally:
+            server.terminate()
