@@ -90,6 +90,15 @@ def test_a_draining_server_says_so_and_still_answers(start: Start) -> None:
     assert answer.headers["connection"] == "close"
 
 
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    import socket
+
+    from tunesmith.serving.lifecycle import open_listener
+
+    with open_listener("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # what asyncio looks at
+
+
 def test_a_server_in_a_thread_can_be_stopped_twice(models: object, tmp_path: Path) -> None:
     from tunesmith.serving.lifecycle import open_listener
     from tunesmith.serving.service import make_service

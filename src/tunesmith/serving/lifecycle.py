@@ -7,6 +7,7 @@ then on closes its connection; open connections may still bring a request for a 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import signal
 import socket
@@ -22,6 +23,8 @@ from tunesmith.serving.app import build_app
 from tunesmith.serving.connections import make_protocol
 from tunesmith.serving.guarding import guard
 from tunesmith.serving.service import Service
+
+BACKLOG = 1024
 
 
 class RunningServer:
@@ -50,7 +53,7 @@ class RunningServer:
             timeout_keep_alive=int(limits.idle_s),
             timeout_graceful_shutdown=int(limits.grace_s),
             h11_max_incomplete_event_size=limits.head_bytes,
-            backlog=1024,
+            backlog=BACKLOG,
         )
         self._server = uvicorn.Server(config)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,10 +97,18 @@ def open_listener(host: str, port: int) -> socket.socket:
     Raises:
         UserError: the address cannot be had.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only where it reads TCP here; with it, each answer waits 40 ms for the
+    # client's delayed acknowledgement of its head
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        return listener
     except OSError as error:
+        listener.close()
         reason = error.strerror or str(error)
         raise UserError(f"cannot listen at {host}, port {port}: {reason}", fix="give another --port") from None
 
