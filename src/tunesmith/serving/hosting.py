@@ -15,6 +15,7 @@ from tunesmith import api, calibrating, inference
 from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task
 from tunesmith.errors import UserError
+from tunesmith.serving.prepacking import prepack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REPORT = "report.html"
@@ -142,10 +143,13 @@ def load_hosted(specs: Sequence[str]) -> dict[str, Hosted]:
     Raises:
         UserError: a name or a folder cannot be used.
     """
-    return {
-        name: Hosted(name, api.load(folder), _read(folder / CARD), _read(folder / REPORT), _digest(folder / FACTS))
-        for name, folder in parse_specs(specs).items()
-    }
+    return {name: _load(name, folder) for name, folder in parse_specs(specs).items()}
+
+
+def _load(name: str, folder: Path) -> Hosted:
+    predictor = api.load(folder)
+    prepack(predictor.model)
+    return Hosted(name, predictor, _read(folder / CARD), _read(folder / REPORT), _digest(folder / FACTS))
 
 
 def _read(path: Path) -> str | None:
