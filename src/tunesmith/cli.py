@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tunesmith import __version__
+from tunesmith import __version__, serve_commands
 from tunesmith.errors import ConfigError, Interrupted, TunesmithError
 
 if TYPE_CHECKING:
@@ -435,6 +435,8 @@ def _leave_quietly() -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(EXIT_BROKEN_PIPE)
 
+
+serve_commands.register(app, _guarded)
 
 if __name__ == "__main__":
     main()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.browser.chromium import ARGUMENTS, REQUIRED, find_chromium
+from tests.browser.served import find_address, fit_models
 
-Open = Callable[..., "Opened"]
+TIMEOUT_MS = 20_000
+
+OpenReport = Callable[..., "Opened"]
+OpenPage = Callable[..., Any]
 
 
 @dataclass
@@ -48,8 +55,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(browser: Any) -> Iterator[Open]:
-    """Open a file in a fresh context: `open_page(path, width=390, color_scheme="dark")`."""
+def open_report(browser: Any) -> Iterator[OpenReport]:
+    """Open a file in a fresh context: `open_report(path, width=390, color_scheme="dark")`."""
     contexts = []
 
     def open_file(path: Path, *, width: int = 1280, **options: Any) -> Opened:
@@ -67,3 +74,83 @@ def open_page(browser: Any) -> Iterator[Open]:
     yield open_file
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """Open an address in a new window; in the end no page may have had an error or asked another machine.
+
+    `expected=("429",)` names what the browser itself may say of requests that are meant to fail; `prepare` gets the
+    page before it loads anything, further options go to the window.
+    """
+    contexts, faults = [], []
+
+    def open_it(
+        address: str,
+        *,
+        expected: tuple[str, ...] = (),
+        prepare: Callable[[Any], None] = lambda page: None,
+        **options: Any,
+    ) -> Any:
+        options = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+
+        def judge_message(message: Any) -> None:
+            if message.type in ("error", "warning") and not any(part in message.text for part in expected):
+                faults.append(f"console {message.type}: {message.text}")
+
+        def judge_request(request: Any) -> None:
+            place = urlsplit(request.url)
+            if place.scheme in ("http", "https", "ws", "wss") and place.hostname != "127.0.0.1":
+                faults.append(f"request to {request.url}")
+
+        page.on("console", judge_message)
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        context.on("request", judge_request)
+        prepare(page)
+        page.goto(address)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def downloads(tmp_path: Path) -> Callable[[Any, Callable[[], None]], tuple[str, bytes]]:
+    """What a page offers as a file when something is done: its name and its bytes."""
+
+    def take(page: Any, do: Callable[[], None]) -> tuple[str, bytes]:
+        with page.expect_download() as waiting:
+            do()
+        path = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        return path.name, path.read_bytes()
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def address(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `tunesmith serve` answers, with a classifier and a tagger."""
+    pytest.importorskip("fastapi")
+    folder = tmp_path_factory.mktemp("served")
+    fit_models(tiny_bert, folder)
+    source = Path(__file__).parents[2] / "src"
+    command = [sys.executable, "-m", "tunesmith", "serve", "reviews", "places", "--port", "0"]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        try:
+            yield find_address(server)
+        finally:
+            server.terminate()

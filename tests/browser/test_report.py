@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Open, Opened
+from tests.browser.conftest import Opened, OpenReport
 from tests.report_models import fit_classifier, fit_tagger
 
 LOOKS = [("light", 1280, "en"), ("dark", 1280, "zh"), ("light", 390, "zh"), ("dark", 390, "en")]
@@ -28,9 +28,9 @@ def pages(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.mark.parametrize(("scheme", "width", "language"), LOOKS)
 @pytest.mark.parametrize("kind", ["classifier", "tagger"])
 def test_it_is_legible_and_loads_nothing(
-    pages: dict[str, Path], open_page: Open, kind: str, scheme: str, width: int, language: str
+    pages: dict[str, Path], open_report: OpenReport, kind: str, scheme: str, width: int, language: str
 ) -> None:
-    opened = open_page(pages[kind], width=width, color_scheme=scheme)
+    opened = open_report(pages[kind], width=width, color_scheme=scheme)
     choose(opened, language)
     for closed in opened.page.locator("details:visible").all():
         closed.locator("summary").first.click()
@@ -52,8 +52,8 @@ def choose(opened: Opened, language: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classifier", "tagger"])
-def test_sections_are_there_and_named(pages: dict[str, Path], open_page: Open, kind: str) -> None:
-    page = open_page(pages[kind]).page
+def test_sections_are_there_and_named(pages: dict[str, Path], open_report: OpenReport, kind: str) -> None:
+    page = open_report(pages[kind]).page
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
     assert len(ids) == len(set(ids))
     for language in ("en", "zh"):
@@ -71,8 +71,8 @@ def test_sections_are_there_and_named(pages: dict[str, Path], open_page: Open, k
         assert text.text_content()
 
 
-def test_the_language_changes_by_keyboard_and_without_scripts(pages: dict[str, Path], open_page: Open) -> None:
-    page = open_page(pages["classifier"], java_script_enabled=False).page
+def test_the_language_changes_by_keyboard_and_without_scripts(pages: dict[str, Path], open_report: OpenReport) -> None:
+    page = open_report(pages["classifier"], java_script_enabled=False).page
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
@@ -81,14 +81,14 @@ def test_the_language_changes_by_keyboard_and_without_scripts(pages: dict[str, P
     assert "微调" in page.locator(".edition.zh .lead").inner_text()
 
 
-def test_what_rows_hold_is_shown_and_never_run(pages: dict[str, Path], open_page: Open) -> None:
+def test_what_rows_hold_is_shown_and_never_run(pages: dict[str, Path], open_report: OpenReport) -> None:
     for kind in pages:
-        opened = open_page(pages[kind])
+        opened = open_report(pages[kind])
         page = opened.page
         assert page.locator("script, img, iframe, object, embed, form, style + style").count() == 0
         assert opened.asked == []
         assert opened.said == []
-    page = open_page(pages["classifier"]).page
+    page = open_report(pages["classifier"]).page
     text = page.locator(".edition.en").inner_text()
     assert "web & <i>mail</i>" in text
     assert 'bad <b>&amp; "ugly"</b>' in text
@@ -96,9 +96,9 @@ def test_what_rows_hold_is_shown_and_never_run(pages: dict[str, Path], open_page
     assert "\x1b" not in page.content()
 
 
-def test_a_policy_stops_what_would_be_added(pages: dict[str, Path], open_page: Open) -> None:
+def test_a_policy_stops_what_would_be_added(pages: dict[str, Path], open_report: OpenReport) -> None:
     """Were a hole found in the escaping, nothing could run or leave."""
-    opened = open_page(pages["classifier"])
+    opened = open_report(pages["classifier"])
     stopped = []
     opened.page.on("requestfailed", lambda request: stopped.append((request.url, request.failure)))
     opened.page.evaluate(
@@ -112,9 +112,9 @@ def test_a_policy_stops_what_would_be_added(pages: dict[str, Path], open_page: O
     assert stopped == [("https://example.com/x.png", "csp")]
 
 
-def test_it_prints_whole(pages: dict[str, Path], open_page: Open) -> None:
+def test_it_prints_whole(pages: dict[str, Path], open_report: OpenReport) -> None:
     """A4 with margins of 15 mm: black on white whatever the screen's colours, everything unfolded."""
-    page = open_page(pages["tagger"], width=680, color_scheme="dark").page
+    page = open_report(pages["tagger"], width=680, color_scheme="dark").page
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 680
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
@@ -126,11 +126,11 @@ def test_it_prints_whole(pages: dict[str, Path], open_page: Open) -> None:
     assert 3 <= pages_printed <= 20
 
 
-def test_the_other_language_can_come_first(pages: dict[str, Path], open_page: Open, tmp_path: Path) -> None:
+def test_the_other_language_can_come_first(pages: dict[str, Path], open_report: OpenReport, tmp_path: Path) -> None:
     from tunesmith.reports import report
 
     written = report(pages["tagger"].parent, out=tmp_path / "seite.html", language="zh")
-    page = open_page(written.path).page
+    page = open_report(written.path).page
     assert page.locator(".edition.zh").is_visible()
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     assert fonts_of(page) != []

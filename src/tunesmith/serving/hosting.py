@@ -1,0 +1,160 @@
+"""The models that are served: found, loaded, named, described; rows in, answers out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from tunesmith import api, calibrating, inference
+from tunesmith.artifact import CARD, FACTS
+from tunesmith.contracts import Column, Labels, Task
+from tunesmith.errors import UserError
+from tunesmith.serving.prepacking import prepack
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+REPORT = "report.html"
+SAMPLE_TEXTS = ("This is a sentence to try the model with.", "This is another sentence.")
+"""Examples are made up: no text of anybody's data is shown."""
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """A model that is served.
+
+    Attributes:
+        name: what it is called in paths.
+        predictor: the loaded model.
+        card: text of its model card, or None.
+        report: its report as one HTML page, or None.
+        manifest_sha256: of the file that names all others with their SHA-256.
+    """
+
+    name: str
+    predictor: api.Predictor
+    card: str | None = None
+    report: str | None = None
+    manifest_sha256: str = ""
+
+    @property
+    def task(self) -> Task:
+        """Its task."""
+        return self.predictor.task
+
+    @property
+    def labels(self) -> Labels:
+        """Its answers."""
+        return self.predictor.artifact.labels
+
+    @property
+    def text_columns(self) -> tuple[Column, ...]:
+        """Fields of a row that are asked about."""
+        return tuple(column for column in self.task.columns if column.role == "text")
+
+    @property
+    def label_field(self) -> str:
+        """Field of a row that holds the right answer."""
+        return next(column.name for column in self.task.columns if column.role == "label")
+
+    @property
+    def digest(self) -> str:
+        """Tells two models of one name apart: the start of the SHA-256 of its manifest."""
+        return self.manifest_sha256[:12]
+
+    def sample_row(self) -> dict[str, Any]:
+        """A row that can be asked about: every text that the model was trained on."""
+        trained_on = self.predictor.artifact.facts["data"].get("columns", {})
+        fields = self.task.Row.model_json_schema()["properties"]
+        wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
+        return dict(zip(wanted, SAMPLE_TEXTS, strict=False))
+
+    def describe(self) -> dict[str, Any]:
+        """What GET /v1/models says, without limits and links."""
+        fields = self.task.Row.model_json_schema()["properties"]
+        return {
+            "name": self.name,
+            "task": self.task.name,
+            "kind": self.labels.kind,
+            "labels": list(self.labels.names),
+            "columns": {
+                column.name: {
+                    "required": column.required,
+                    "title": fields[column.name]["title"],
+                    "type": "string" if holds_text(fields, column) else "array",
+                }
+                for column in self.text_columns
+            },
+            "right": self.label_field,
+            "version": self.digest,
+            "examples": [self.sample_row()],
+        }
+
+    def answer(self, rows: Sequence[BaseModel], batch_tokens: int) -> list[BaseModel]:
+        """Answer checked rows in fp32, calibrated; in order."""
+        predictor, task, labels = self.predictor, self.task, self.labels
+        plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens)
+        return calibrating.apply(predictor.calibration, task, plain, labels)
+
+
+def holds_text(fields: dict[str, Any], column: Column) -> bool:
+    """Whether the field of that column in a JSON schema is a string."""
+    field = fields[column.name]
+    return any(option.get("type") == "string" for option in (field, *field.get("anyOf", ())))
+
+
+def parse_specs(specs: Sequence[str]) -> dict[str, Path]:
+    """Names and folders from `DIR` or `NAME=DIR`.
+
+    Raises:
+        UserError: a name cannot stand in a path, or came twice.
+
+    Example:
+        >>> {name: str(folder) for name, folder in parse_specs(["runs/reviews", "b=runs/x"]).items()}
+        {'reviews': 'runs/reviews', 'b': 'runs/x'}
+    """
+    found: dict[str, Path] = {}
+    for spec in specs:
+        name, folder = _split(spec)
+        if NAME.fullmatch(name) is None:
+            wanted = "wanted up to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
+            raise UserError(f"the model's name would be {name!r}; {wanted}", fix=f"give a name: good-name={folder}")
+        if name in found:
+            raise UserError(f"two models are called {name!r}", fix=f"give a name: {name}-2={folder}")
+        found[name] = Path(folder)
+    return found
+
+
+def _split(spec: str) -> tuple[str, str]:
+    if not Path(spec).is_dir():
+        name, equals, folder = spec.partition("=")
+        if equals:
+            return name, folder
+    return Path(spec).absolute().name, spec
+
+
+def load_hosted(specs: Sequence[str]) -> dict[str, Hosted]:
+    """Load the folders that are to be served, card and report with them, so that no request reads a file.
+
+    Raises:
+        UserError: a name or a folder cannot be used.
+    """
+    return {name: _load(name, folder) for name, folder in parse_specs(specs).items()}
+
+
+def _load(name: str, folder: Path) -> Hosted:
+    predictor = api.load(folder)
+    prepack(predictor.model)
+    return Hosted(name, predictor, _read(folder / CARD), _read(folder / REPORT), _digest(folder / FACTS))
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text("utf-8", "replace") if path.is_file() else None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

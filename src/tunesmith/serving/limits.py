@@ -1,0 +1,48 @@
+"""What one request, one client and all of them together may take of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that keep memory and time finite, whatever is sent.
+
+    Attributes:
+        body_bytes: most bytes of a request's body.
+        head_bytes: most bytes of a request's line and headers.
+        rows: most rows in a request.
+        characters: most characters of a row, over all of its texts.
+        waiting_rows: most rows that wait for the model at any time; further requests get 429.
+        connections: most open connections; further ones get 503.
+        head_s: within this time the headers of a request must be there, from the first byte or the connection on.
+        body_s: likewise its body.
+        answer_s: a request whose answer would come later gets 503; its work is dropped.
+        idle_s: an idle connection is closed after it.
+        remembered_rows: most answered rows that are kept in memory for feedback.
+        remembered_characters: likewise most characters of their texts.
+        remembered_s: they are forgotten after it.
+        comment_characters: most characters of a feedback's comment.
+        batch_tokens: most tokens of one pass of a model.
+        linger_s: at the end, how long open connections may still bring a request.
+        grace_s: at the end, how long work that was accepted may take.
+    """
+
+    body_bytes: int = 2_000_000
+    head_bytes: int = 32_768
+    rows: int = 256
+    characters: int = 50_000
+    waiting_rows: int = 2_048
+    connections: int = 512
+    head_s: float = 10.0
+    body_s: float = 15.0
+    answer_s: float = 10.0
+    idle_s: float = 15.0
+    remembered_rows: int = 20_000
+    remembered_characters: int = 20_000_000
+    remembered_s: float = 3_600.0
+    comment_characters: int = 2_000
+    batch_tokens: int = 512
+    linger_s: float = 1.0
+    grace_s: float = 30.0

@@ -1,0 +1,71 @@
+"""What all paths of the server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tunesmith.serving.batching import Batcher, Crew, count_cores, share_cores
+from tunesmith.serving.feedback_store import FeedbackStore
+from tunesmith.serving.hosting import Hosted
+from tunesmith.serving.limits import Limits
+from tunesmith.serving.meters import Meters
+from tunesmith.serving.remembering import Memory
+from tunesmith.serving.security import Gate
+
+
+@dataclass
+class State:
+    """What changes while the server runs.
+
+    Attributes:
+        draining: it is about to end: what comes is still answered, connections are closed behind it.
+    """
+
+    draining: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """The models and what stands around them.
+
+    Attributes:
+        models: by name.
+        batcher: computes.
+        memory: the latest answers.
+        store: where feedback goes; None: none is taken.
+        meters: figures.
+        gate: who may ask.
+        limits: how much.
+        state: what changes.
+    """
+
+    models: dict[str, Hosted]
+    batcher: Batcher
+    memory: Memory
+    store: FeedbackStore | None
+    meters: Meters
+    gate: Gate
+    limits: Limits
+    state: State = field(default_factory=State)
+
+
+def make_service(
+    models: dict[str, Hosted],
+    *,
+    gate: Gate | None = None,
+    store: FeedbackStore | None = None,
+    limits: Limits | None = None,
+    crew: Crew | None = None,
+) -> Service:
+    """Put a service together; nothing runs yet.
+
+    Args:
+        models: by name.
+        gate: who may ask; default: anybody on this machine.
+        store: where feedback goes.
+        limits: how much may be asked.
+        crew: who computes; default: one worker a core, up to four.
+    """
+    limits, meters, gate = limits or Limits(), Meters(), gate or Gate()
+    batcher = Batcher(limits, crew or share_cores(count_cores()), meters.see_pass)
+    return Service(models, batcher, Memory(limits), store, meters, gate, limits)

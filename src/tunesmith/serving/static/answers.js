@@ -1,0 +1,168 @@
+// Answers as people read them: one label, several, a number, entities in their text.
+
+import { sliceCharacters, toUnits } from "./characters.js";
+import { make } from "./dom.js";
+import { count, formatNumber, formatShare, say, word } from "./words.js";
+
+const FIRST_LABELS = 5;
+const COLOURS = 6;
+
+/** What kind of answer it is; the server's tasks are told apart by what they give. */
+export function kindOf(answer) {
+  if (Array.isArray(answer.entities)) return "entities";
+  if (Array.isArray(answer.label)) return "several";
+  return typeof answer.label === "number" ? "number" : "one";
+}
+
+/** Whether the server withheld the answer as not sure enough, or, of entities, any of them. */
+export function isWithheld(answer) {
+  return kindOf(answer) === "entities" ? answer.entities.some((entity) => entity.abstained) : answer.abstained === true;
+}
+
+/** The answer in a few words, for lists and screen readers. */
+export function summarize(answer) {
+  const kind = kindOf(answer);
+  if (kind === "entities") return count("entities", answer.entities.length);
+  if (kind === "number") return formatNumber(answer.label, { maximumSignificantDigits: 6 });
+  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : answer.label;
+  if (isWithheld(answer)) return word("summary.withheld", { labels });
+  return typeof answer.probability === "number" ? `${labels}, ${formatShare(answer.probability)}` : labels;
+}
+
+/** What was saved as right, in a few words. */
+export function summarizeRight(right) {
+  if (right === null || right === undefined) return "";
+  if (Array.isArray(right)) {
+    if (right.some((part) => typeof part === "object")) return count("entities", right.length);
+    return right.join(", ") || word("labels.none");
+  }
+  return typeof right === "number" ? formatNumber(right, { maximumSignificantDigits: 6 }) : right;
+}
+
+/** The colour class of a type of entity. */
+export function colourOf(label, labels) {
+  const place = labels.indexOf(label);
+  return `kind-${place < 0 ? COLOURS : (place % COLOURS) + 1}`;
+}
+
+/** An answer at full length. */
+export function showAnswer(item, model) {
+  const { answer } = item;
+  const kind = kindOf(answer);
+  if (kind === "entities") return showEntities(item, model);
+  if (kind === "number") {
+    const figure = say(make("p", { class: "figure-number" }), () => summarize(answer));
+    return make("div", { class: "stack" }, figure);
+  }
+  return make("div", { class: "stack" }, kind === "one" ? showLabel(answer) : showLabels(answer), showProbabilities(answer));
+}
+
+function showLabel(answer) {
+  const label = make("p", { class: "given-label", dir: "auto" }, answer.label);
+  const head = make("div", { class: "given" });
+  if (isWithheld(answer)) {
+    label.classList.add("withheld");
+    head.append(withheldNote(), say(make("p", { class: "eyebrow" }), "answer.best_guess"));
+  }
+  const line = make("div", { class: "given-line" }, label);
+  if (typeof answer.probability === "number") {
+    line.append(say(make("p", { class: "given-share" }), () => formatShare(answer.probability)));
+  }
+  head.append(line);
+  return head;
+}
+
+function showLabels(answer) {
+  const head = make("div", { class: "given" });
+  if (isWithheld(answer)) head.append(withheldNote(), say(make("p", { class: "eyebrow" }), "answer.best_guess"));
+  if (answer.label.length === 0) head.append(say(make("p", { class: "soft" }), "labels.none"));
+  else head.append(make("ul", { class: "chips" }, ...answer.label.map((label) => make("li", { class: "badge accent", dir: "auto" }, label))));
+  return head;
+}
+
+function withheldNote() {
+  return say(make("p", { class: "note warn" }), "answer.withheld");
+}
+
+/** Bars of the likeliest labels; the others on demand. */
+function showProbabilities(answer) {
+  if (!answer.probabilities) return null;
+  const all = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
+  const given = Array.isArray(answer.label) ? answer.label : [answer.label];
+  const first = Math.max(FIRST_LABELS, Array.isArray(answer.label) ? answer.label.length : 1);
+  const list = make("ul", { class: "bars" });
+  const fill = (some) => list.append(...some.map(([label, share]) => bar(label, share, given.includes(label))));
+  fill(all.slice(0, first));
+  if (all.length <= first) return list;
+  const more = say(make("button", { type: "button", class: "button quiet" }), () => word("answer.all_labels", { n: formatNumber(all.length) }));
+  more.addEventListener("click", () => {
+    const next = list.children.length;
+    fill(all.slice(first));
+    more.remove();
+    list.children[next].tabIndex = -1;
+    list.children[next].focus();
+  });
+  return make("div", { class: "stack-small" }, list, more);
+}
+
+function bar(label, share, isGiven) {
+  const row = make("li", { class: isGiven ? "bar-row given" : "bar-row" });
+  const track = make("span", { class: "bar-track", "aria-hidden": "true" }, make("span", { class: "bar-fill" }));
+  track.firstChild.style.setProperty("--share", String(share)); // through CSSOM, which the policy allows
+  row.append(make("span", { class: "bar-name", dir: "auto" }, label), track, say(make("span", { class: "bar-share" }), () => formatShare(share)));
+  return row;
+}
+
+function showEntities(item, model) {
+  const { answer, row } = item;
+  const parts = [];
+  if (isWithheld(answer)) parts.push(say(make("p", { class: "note warn" }), "answer.entities_withheld"));
+  parts.push(markText(row.text, answer.entities, model.labels));
+  if (answer.entities.length === 0) parts.push(say(make("p", { class: "soft" }), "answer.no_entities"));
+  else parts.push(entityTable(row.text, answer.entities, model.labels));
+  return make("div", { class: "stack entities-answer" }, ...parts);
+}
+
+/** A text with its entities marked; of those that overlap, the first. Offsets are in characters. */
+export function markText(text, entities, labels) {
+  const box = make("p", { class: "text marked", dir: "auto" });
+  const ordered = [...entities].sort((one, other) => one.start - other.start);
+  const units = toUnits(text, ordered.flatMap(({ start, end }) => [start, end]));
+  let behind = 0;
+  ordered.forEach((entity, place) => {
+    const [start, end] = units.slice(2 * place, 2 * place + 2);
+    if (start < behind || end <= start) return;
+    const mark = make("mark", { class: `entity ${colourOf(entity.label, labels)}${entity.abstained ? " withheld" : ""}` });
+    mark.append(text.slice(start, end), make("span", { class: "tag", dir: "auto" }, entity.abstained ? `${entity.label}?` : entity.label));
+    box.append(text.slice(behind, start), mark);
+    behind = end;
+  });
+  box.append(text.slice(behind));
+  return box;
+}
+
+function entityTable(text, entities, labels) {
+  const head = ["entity.text", "entity.type", "entity.confidence"].map((key, place) => say(make("th", { scope: "col", class: place === 2 ? "number" : null }), key));
+  const rows = entities.map((entity) => {
+    const confidence = make("td", { class: "number" });
+    if (typeof entity.probability === "number") say(confidence, () => formatShare(entity.probability));
+    const type = make("td", {}, make("span", { class: `entity-dot ${colourOf(entity.label, labels)}`, "aria-hidden": "true" }), make("span", { dir: "auto" }, entity.label));
+    if (entity.abstained) type.append(" ", say(make("span", { class: "badge warn" }), "answer.unsure"));
+    return make("tr", {}, make("th", { scope: "row", class: "text", dir: "auto" }, sliceCharacters(text, entity.start, entity.end)), type, confidence);
+  });
+  const table = make("table", { class: "entities" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
+  return make("div", { class: "table-box" }, table);
+}
+
+/** An answer on one line of a table. */
+export function showBriefly(answer) {
+  const kind = kindOf(answer);
+  if (kind !== "one" && kind !== "several") return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
+  const labels = kind === "several" ? answer.label.join(", ") : answer.label;
+  const name = make("span", { class: isWithheld(answer) ? "brief withheld" : "brief", dir: "auto" }, labels);
+  if (!labels) say(name, "labels.none");
+  const box = make("div", { class: "brief-box" }, name);
+  if (typeof answer.probability === "number") box.append(say(make("span", { class: "soft small" }), () => formatShare(answer.probability)));
+  if (isWithheld(answer)) box.append(say(make("span", { class: "badge warn" }), "answer.unsure"));
+  return box;
+}

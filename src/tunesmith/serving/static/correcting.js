@@ -1,0 +1,136 @@
+// "Wrong? Correct it": a form for the right answer of one row, which is sent as feedback.
+
+import { kindOf } from "./answers.js";
+import { announce, freshId, isSendKey, make } from "./dom.js";
+import { entityEditor } from "./entities.js";
+import { sendFeedback } from "./service.js";
+import { describeTrouble } from "./trouble.js";
+import { count, formatNumber, say, word } from "./words.js";
+
+const SEARCH_FROM = 9;
+const MOST_SHOWN = 200;
+
+/**
+ * A form that corrects an item.
+ * @param {Item} item has an answer
+ * @param {Object} model
+ * @param {{onSaved: function(), onCancel: function()}} listeners
+ * @returns {HTMLFormElement} call its `begin()` when it is in the page
+ */
+export function correctionForm(item, model, { onSaved, onCancel }) {
+  const editor = editorOf(item, model);
+  const comment = make("input", { type: "text", id: freshId("comment"), maxlength: 1000, autocomplete: "off", dir: "auto" });
+  const trouble = make("div", { role: "alert" });
+  const submit = say(make("button", { type: "submit", class: "button primary" }), "correct.save");
+  const cancel = say(make("button", { type: "button", class: "button", on: { click: onCancel } }), "correct.cancel");
+  const form = make(
+    "form",
+    { class: "correction stack" },
+    editor.node,
+    make("div", { class: "field" }, say(make("label", { for: comment.id }), "correct.comment"), comment),
+    trouble,
+    make("div", { class: "row" }, submit, cancel),
+  );
+  say(form, "correct.title", "aria-label");
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.isComposing) onCancel();
+    else if (isSendKey(event)) form.requestSubmit();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (submit.disabled) return;
+    trouble.replaceChildren();
+    const right = editor.read();
+    if (right === null) return;
+    submit.disabled = true;
+    try {
+      await sendFeedback({ id: item.answer.id, right, comment: comment.value.trim() || null, row: item.row });
+      item.right = right;
+      announce(word("correct.saved"));
+      onSaved();
+    } catch (error) {
+      trouble.replaceChildren(describeTrouble(error));
+    } finally {
+      submit.disabled = false;
+    }
+  });
+  form.begin = editor.begin;
+  return form;
+}
+
+function editorOf(item, model) {
+  const { answer } = item;
+  const kind = kindOf(answer);
+  const before = item.right ?? (kind === "entities" ? answer.entities : answer.label);
+  if (kind === "entities") return entityEditor(item.row.text, before, model.labels);
+  return kind === "number" ? numberEditor(before) : labelEditor(before, model, answer, kind === "several");
+}
+
+function numberEditor(before) {
+  const problem = make("p", { class: "field-trouble", id: freshId("problem"), role: "alert" });
+  const input = make("input", { type: "text", inputmode: "decimal", id: freshId("number"), autocomplete: "off", "aria-describedby": problem.id });
+  input.value = String(before);
+  const node = make("div", { class: "field" }, say(make("label", { for: input.id }), "correct.number"), input, problem);
+  return {
+    node,
+    begin: () => input.select(),
+    read: () => {
+      const number = Number(input.value.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2"));
+      const fits = input.value.trim() !== "" && Number.isFinite(number);
+      input.toggleAttribute("aria-invalid", !fits);
+      problem.textContent = fits ? "" : word("correct.no_number");
+      if (!fits) input.focus();
+      return fits ? number : null;
+    },
+  };
+}
+
+/** Radio buttons, or boxes to tick where several labels may hold; with a search where they are many. */
+function labelEditor(before, model, answer, several) {
+  const chosen = new Set(several ? before : [before]);
+  const shares = answer.probabilities ?? {};
+  const labels = [...new Set([...model.labels, ...chosen])].sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0));
+  const name = freshId("label");
+  const list = make("div", { class: "choices" });
+  const hidden = make("p", { class: "hint" });
+  const search = make("input", { type: "search", id: freshId("search"), autocomplete: "off", dir: "auto" });
+  const problem = make("p", { class: "field-trouble", role: "alert" });
+
+  const fill = () => {
+    const wanted = search.value.trim().toLowerCase();
+    const fitting = labels.filter((label) => label.toLowerCase().includes(wanted));
+    const shown = fitting.slice(0, MOST_SHOWN);
+    list.replaceChildren(...shown.map((label) => choice(label, name, several, chosen)));
+    const left = fitting.length - shown.length;
+    say(hidden, () => (fitting.length === 0 ? word("correct.no_label") : left > 0 ? count("correct.more_labels", left) : ""));
+  };
+  search.addEventListener("input", fill);
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && !(event.key === "Enter" && !isSendKey(event))) return;
+    event.preventDefault(); // Enter in the search goes to the first label, it does not send
+    list.querySelector("input")?.focus();
+  });
+  fill();
+  const title = say(make("legend", {}), several ? "correct.labels" : "correct.label");
+  const searchField = make("div", { class: "field" }, say(make("label", { class: "small", for: search.id }), () => word("correct.search", { n: formatNumber(labels.length) })), search);
+  const node = make("fieldset", { class: "stack-small" }, title, labels.length >= SEARCH_FROM ? searchField : null, list, hidden, problem);
+  return {
+    node,
+    begin: () => (labels.length >= SEARCH_FROM ? search : list.querySelector("input:checked") ?? list.querySelector("input")).focus(),
+    read: () => (several ? labels.filter((label) => chosen.has(label)) : [...chosen][0]),
+  };
+}
+
+function choice(label, name, several, chosen) {
+  const input = make("input", { type: several ? "checkbox" : "radio", name, value: label });
+  input.checked = chosen.has(label);
+  input.addEventListener("change", () => {
+    if (!several) chosen.clear();
+    if (input.checked) chosen.add(label);
+    else chosen.delete(label);
+  });
+  return make("label", { class: "choice" }, input, make("span", { dir: "auto" }, label));
+}

@@ -1,0 +1,1 @@
+"""The server: API, batching, limits, feedback, its end."""
