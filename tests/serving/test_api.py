@@ -25,7 +25,8 @@ def test_models_say_what_they_take(client: Client) -> None:
     assert reviews["labels"] == ["negative", "positive"]
     assert reviews["columns"]["text"] == {"required": True, "title": "Text", "type": "string"}
     assert reviews["limits"] == {"max_rows": Limits().rows, "max_characters": Limits().characters}
-    assert reviews["links"] == {"card": "/models/reviews/card", "report": None}
+    assert reviews["links"] == {"card": "/models/reviews/card", "report": "/models/reviews/report"}
+    assert all(client.get(link).status == 200 for link in reviews["links"].values())
     assert client.predict(reviews["examples"]).status == 200
     assert found["names"]["right"] == "entities"
 
