@@ -36,7 +36,8 @@ FIRST_RATE = 10.0
 CLOSE = 1.07
 """The search ends when a good and a bad rate are this near to each other."""
 STEP_DOWN = 0.94
-SETTINGS = ["train.max_steps=300", "evaluate.baselines=false", "evaluate.resamples=200", "train.patience=0"]
+PATH = "/v1/models/sst2/predict"
+SETTINGS = ["train.max_steps=300", "evaluate.baselines=false", "evaluate.resamples=200"]
 
 
 @dataclass
@@ -85,7 +86,8 @@ def make_ways() -> list[Way]:
     peer.append("--no-access-log")
     ours = [sys.executable, "-m", "tunesmith", "serve", "sst2={folder}", "--port", "{port}", "--feedback", "{store}"]
     return [
-        Way("tunesmith", "tunesmith serve", ours, "/v1/models/sst2/predict"),
+        Way("tunesmith", "tunesmith serve", ours, PATH),
+        Way("tunesmith_bf16", "tunesmith serve --precision bf16", [*ours, "--precision", "bf16"], PATH),
         Way("pipeline", "FastAPI + pipeline", peer, "/predict"),
         Way("pipeline_1_thread", "the same, OMP_NUM_THREADS=1", peer, "/predict", {"OMP_NUM_THREADS": "1"}),
     ]
@@ -97,7 +99,7 @@ def running(way: Way, folder: Path, scratch: Path) -> Iterator[None]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         way.port = free.getsockname()[1]
-    names = {"folder": str(folder), "port": str(way.port), "store": str(scratch / "feedback.db")}
+    names = {"folder": str(folder), "port": str(way.port), "store": str(scratch / f"{way.name}.db")}
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     process = subprocess.Popen(
         [word.format(**names) for word in way.command],
@@ -226,8 +228,14 @@ def make_result(ways: Sequence[Way], settings: Mapping[str, Any]) -> dict[str, A
         }
         for way in ways
     }
-    ours = entries["tunesmith"]["highest_rate_per_s"]
-    ratios = {name: round(ours / entry["highest_rate_per_s"], 2) for name, entry in entries.items()}
+    ratios = {
+        ours: {
+            peer: round(entries[ours]["highest_rate_per_s"] / entry["highest_rate_per_s"], 2)
+            for peer, entry in entries.items()
+            if peer.startswith("pipeline")
+        }
+        for ours in ("tunesmith", "tunesmith_bf16")
+    }
     return {"settings": settings, "bound_ms": BOUND_MS, "ways": entries, "times_the_rate_of": ratios}
 
 

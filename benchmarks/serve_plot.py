@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from benchmarks import common
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 360, 60, 50, 34, 16
-COLOURS = ("#1b6ca8", "#c8553d", "#b08a2e")
+COLOURS = ("#1b6ca8", "#2f8f5b", "#c8553d", "#b08a2e")
 TALLEST_MS = 2_000.0
 SHORTEST_MS = 10.0
 RATES = (5, 10, 20, 50, 100, 200, 500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -49,13 +49,16 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         feedback_file: Annotated[
             str, typer.Option("--feedback", metavar="FILE", help="Where feedback is stored.")
         ] = "feedback.db",
+        precision: Annotated[
+            Literal["fp32", "bf16"], typer.Option(help="fp32 answers as predict does; bf16 is faster and rounds.")
+        ] = "fp32",
     ) -> None:
         """Answer over HTTP, with a page to try the models, until Ctrl-C or SIGTERM.
 
         Only programs and browsers on this machine can ask, unless there is an API key.
         """
         with guarded() as console:
-            _serve(console, models, (host, port), (api_key_file, allow_host or []), feedback_file)
+            _serve(console, (models, precision), (host, port), (api_key_file, allow_host or []), feedback_file)
 
     @feedback.command()
     def export(
@@ -73,7 +76,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
 
 def _serve(
     console: Console,
-    models: list[str],
+    models: tuple[list[str], str],
     address: tuple[str, int],
     access: tuple[str | None, list[str]],
     feedback_file: str,
@@ -90,7 +93,7 @@ def _serve(
         from tunesmith.serving.service import make_service
 
         gate = _make_gate(console, address[0], *access)
-        hosted = load_hosted(models)
+        hosted = load_hosted(*models)
         listener = open_listener(*address)
         store = FeedbackStore(Path(feedback_file))
         service = make_service(hosted, gate=gate, store=store)

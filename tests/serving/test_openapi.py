@@ -42,6 +42,7 @@ def test_generated_requests_find_no_fault(schema: object, client: Client, mode: 
         @settings(
             max_examples=EXAMPLES,
             deadline=None,
+            derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
             database=None,
@@ -60,7 +61,7 @@ def test_generated_requests_find_no_fault(schema: object, client: Client, mode: 
     assert client.healthy
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),

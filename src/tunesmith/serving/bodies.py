@@ -106,7 +106,7 @@ def make_rows(content: Any, hosted: Hosted, limits: Limits) -> tuple[list[BaseMo
         Instances of the task's Row, and whether a list came.
 
     Raises:
-        Problem: something is missing, unknown or of the wrong kind (422), or too much (413).
+        Problem: something is missing, unknown, of the wrong kind or too much (422).
     """
     if isinstance(content, dict):
         return [make_row(content, hosted, limits)], False
@@ -117,7 +117,7 @@ def make_rows(content: Any, hosted: Hosted, limits: Limits) -> tuple[list[BaseMo
         raise Problem(422, "the list is empty, wanted 1 row or more", fix='send [{"text": "…"}]')
     if len(content) > limits.rows:
         message = f"{len(content):,} rows came, wanted at most {limits.rows:,}"
-        raise Problem(413, message, fix="send them in several requests, or use tunesmith predict for files")
+        raise Problem(422, message, fix="send them in several requests, or use tunesmith predict for files")
     return [make_row(row, hosted, limits, f"{place}.") for place, row in enumerate(content)], True
 
 
@@ -176,7 +176,7 @@ def _check_texts(texts: Sequence[str], limits: Limits, field: str) -> None:
     characters = sum(map(len, texts))
     if characters > limits.characters:
         message = f"a row has {characters:,} characters, wanted at most {limits.characters:,}"
-        raise Problem(413, message, fix="send shorter texts", field=field)
+        raise Problem(422, message, fix="send shorter texts", field=field)
     for text in texts:
         check_encodable(text, field)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 
-from tunesmith import api, calibrating, inference
+from tunesmith import api, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task
 from tunesmith.errors import UserError
@@ -33,6 +34,8 @@ class Hosted:
         card: text of its model card, or None.
         report: its report as one HTML page, or None.
         manifest_sha256: of the file that names all others with their SHA-256.
+        precision: "fp32" or "bf16", of the large matrix products.
+        autocast: whether PyTorch has to turn them to bf16 in each pass, because they are not laid out so.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Hosted:
     card: str | None = None
     report: str | None = None
     manifest_sha256: str = ""
+    precision: str = "fp32"
+    autocast: bool = False
 
     @property
     def task(self) -> Task:
@@ -91,13 +96,15 @@ class Hosted:
             },
             "right": self.label_field,
             "version": self.digest,
+            "precision": self.precision,
             "examples": [self.sample_row()],
         }
 
     def answer(self, rows: Sequence[BaseModel], batch_tokens: int) -> list[BaseModel]:
-        """Answer checked rows in fp32, calibrated; in order."""
+        """Answer checked rows, calibrated; in order."""
         predictor, task, labels = self.predictor, self.task, self.labels
-        plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens)
+        precision = torch.bfloat16 if self.autocast else torch.float32
+        plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens, precision)
         return calibrating.apply(predictor.calibration, task, plain, labels)
 
 
@@ -137,19 +144,28 @@ def _split(spec: str) -> tuple[str, str]:
     return Path(spec).absolute().name, spec
 
 
-def load_hosted(specs: Sequence[str]) -> dict[str, Hosted]:
+def load_hosted(specs: Sequence[str], precision: str = "fp32") -> dict[str, Hosted]:
     """Load the folders that are to be served, card and report with them, so that no request reads a file.
 
+    Args:
+        specs: `DIR` or `NAME=DIR`.
+        precision: "fp32" or "bf16".
+
     Raises:
-        UserError: a name or a folder cannot be used.
+        UserError: a name or a folder cannot be used, or the processor does not compute in bf16.
     """
-    return {name: _load(name, folder) for name, folder in parse_specs(specs).items()}
+    return {name: _load(name, folder, precision) for name, folder in parse_specs(specs).items()}
 
 
-def _load(name: str, folder: Path) -> Hosted:
+def _load(name: str, folder: Path, precision: str) -> Hosted:
     predictor = api.load(folder)
-    prepack(predictor.model)
-    return Hosted(name, predictor, _read(folder / CARD), _read(folder / REPORT), _digest(folder / FACTS))
+    in_bf16 = precision == "bf16"
+    if in_bf16 and engine.choose_precision("auto", predictor.model.device) != torch.bfloat16:
+        message = "bf16 was asked for, but this processor has no instructions for it and would be slower"
+        raise UserError(message, fix="leave --precision out")
+    packed = prepack(predictor.model, torch.bfloat16 if in_bf16 else torch.float32)
+    documents = _read(folder / CARD), _read(folder / REPORT)
+    return Hosted(name, predictor, *documents, _digest(folder / FACTS), precision, autocast=in_bf16 and not packed)
 
 
 def _read(path: Path) -> str | None:

@@ -7,10 +7,12 @@ then on closes its connection; open connections may still bring a request for a 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from tunesmith.serving.guarding import guard
 from tunesmith.serving.service import Service
 
 BACKLOG = 1024
+SWITCH_S = 0.0005
 
 
 class RunningServer:
@@ -113,6 +116,18 @@ def open_listener(host: str, port: int) -> socket.socket:
         raise UserError(f"cannot listen at {host}, port {port}: {reason}", fix="give another --port") from None
 
 
+def _tune_process() -> None:
+    """Settings of Python for a process that does nothing but serve.
+
+    A full garbage collection walks through all that the libraries made at import, a quarter of a second in which nobody
+    is answered: what stands now is left out of it. And a computing thread gives way to a request after half a
+    millisecond, not five.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_S)
+
+
 def serve_until_signal(service: Service, listener: socket.socket, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -130,6 +145,7 @@ def serve_until_signal(service: Service, listener: socket.socket, announce: Call
     try:
         server = RunningServer(service, listener)
         server.start()
+        _tune_process()
         host, port = server.address
         announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         while not ended.wait(3600.0):

@@ -43,6 +43,6 @@ class Limits:
     remembered_characters: int = 20_000_000
     remembered_s: float = 3_600.0
     comment_characters: int = 2_000
-    batch_tokens: int = 512
+    batch_tokens: int = 256
     linger_s: float = 1.0
     grace_s: float = 30.0

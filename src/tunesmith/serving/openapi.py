@@ -31,7 +31,7 @@ REASONS = {
     403: "The request comes from another site",
     404: "There is no such thing, or not any more",
     408: "The body came too slowly",
-    413: "Too much came at once",
+    413: "The body has too many bytes",
     415: "The body is not said to be JSON",
     421: "The server has another name",
     422: "A row does not fit",

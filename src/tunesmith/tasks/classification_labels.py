@@ -77,7 +77,14 @@ def normalise(label: Any, kind: str, separator: str) -> Any:
 
 
 def class_name(label: Any) -> str:
-    """A class name; 1.0 and 1 are the same class."""
+    """A class name; 1.0 and 1 are the same class.
+
+    Example:
+        >>> class_name(1.0), class_name(True), class_name(" good ")
+        ('1', 'true', 'good')
+    """
+    if isinstance(label, bool):
+        return str(label).lower()
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     return str(label).strip()

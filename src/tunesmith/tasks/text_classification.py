@@ -42,7 +42,7 @@ class ClassificationRow(BaseModel):
     model_config = ConfigDict(frozen=True)
     text: str = Field(min_length=1)
     text_b: str | None = None
-    label: str | int | float | list[str] | None = None
+    label: str | bool | int | float | list[str] | None = None
 
 
 class ClassificationPrediction(BaseModel):
