@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.kill import runs
-from tunesmith import artifact, checkpoint, cli, durable, fitting
+from tunesmith import artifact, checkpoint, cli, durable, fitting, training
 from tunesmith.config import RunConfig
 from tunesmith.errors import TrainingError
 from tunesmith.events import Saved
@@ -147,9 +147,9 @@ class FaultyOs:
 def faulty(patch: pytest.MonkeyPatch, shim: FaultyOs) -> Iterator[None]:
     """Have everything of ours that writes go through the shim, metrics.jsonl too."""
     with patch.context() as within:
-        for module in (durable, checkpoint, fitting):
+        for module in (durable, checkpoint, training):
             within.setattr(module, "os", shim)
-        within.setattr(fitting, "_append", shim.around(fitting._append))
+        within.setattr(training, "append", shim.around(training.append))
         yield
 
 

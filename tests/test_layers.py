@@ -14,7 +14,7 @@ LAYERS = [
     {"model", "folder_lock", "pages"},
     {"model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
-    {"artifact", "inference", "evaluation", "model_card", "task_guess", "ledger", "labelled_rows"},
+    {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting"},

@@ -6,18 +6,13 @@ Nothing here calls back; the command line prints what comes, Python users ignore
 from __future__ import annotations
 
 import json
-import math
-import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from tunesmith import (
     artifact,
@@ -31,22 +26,19 @@ from tunesmith import (
     reporting,
     vocabulary,
 )
-from tunesmith.checkpoint import CURVES, Identity, TrainingState
+from tunesmith.checkpoint import CURVES
 from tunesmith.config import RunConfig, to_yaml
 from tunesmith.contracts import StepReport
-from tunesmith.errors import CheckpointError, Interrupted, TrainingError
+from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
-from tunesmith.interrupts import StopRequest, listen, stop_requests
 from tunesmith.labelled_rows import Splits, read_splits
-from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.model_card import render_card
-from tunesmith.optimization import build_optimizer
-from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
 from tunesmith.planning import describe_plan
 from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare
 from tunesmith.run_identity import CHECKPOINTS, check_folder, choose_folder, find_finished, make_facts, make_identity
 from tunesmith.task_guess import settle_task
+from tunesmith.training import Course, Training
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
 
@@ -82,7 +74,8 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
         if config.output.report != "none":
             artifact.refuse_foreign_report(folder)
         setup = prepare(config, splits, task, method)
-        training = _Training(setup, folder)
+        fitting = _Fitting(setup, folder)
+        training = fitting.training
         _write_rejects(folder, splits.read)
         yield from (Notice(text) for text in [*setup.notices, *training.notices])
         yield Plan(*describe_plan(setup, folder), setup.schedule.total_steps, training.state.step, folder)
@@ -91,34 +84,36 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
         except TrainingError as error:
             raise _with_lines(error, splits) from error
         try:
-            metrics = training.finish(began)
+            metrics = fitting.finish(began)
         except KeyboardInterrupt:
             raise training.interrupted() from None
         yield Finished(folder, metrics, time.perf_counter() - began)
 
 
-class _Training:
-    """The state of a run between its events."""
+class _Fitting:
+    """A prepared run: its training, and what is made of the best weights."""
 
     def __init__(self, setup: Setup, folder: Path) -> None:
         self.setup = setup
         self.folder = folder
-        self.trainable = {n: p for n, p in setup.model.named_parameters() if p.requires_grad}
-        self.names: dict[Tensor, str] = {p: n for n, p in self.trainable.items()}
-        self.optimizer = build_optimizer(setup.model, setup.config.train, setup.learning_rate.value)
-        self.identity = make_identity(setup, self.trainable)
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
         self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
         calibrating.check_wish(setup.task, setup.labels, setup.config.evaluate.calibration)
         self._check_headline()
-        loaded, self.notices = checkpoint.newest(folder / CHECKPOINTS)
-        self.state = TrainingState(0, {}, {}, None, None, 0, 0, setup.config.train.micro_batch_tokens, [])
-        if loaded is not None and self._may_continue(loaded.identity):
-            self._restore(loaded.state)
-            self.notices.append(f"continuing at step {loaded.state.step:,} of {setup.schedule.total_steps:,}")
-        self.curves = folder / CHECKPOINTS / CURVES
-        durable.make_folder(folder / CHECKPOINTS)
-        checkpoint.trim_metrics(self.curves, self.state.step)
+        trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}
+        self.identity = make_identity(setup, trainable)
+        course = Course(
+            job=engine.Job(
+                setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
+            ),
+            learning_rate=setup.learning_rate.value,
+            identity=self.identity,
+            folder=folder / CHECKPOINTS,
+            headline=self.headline,
+            every_steps=evaluation_interval(setup),
+            overwrite=setup.config.output.overwrite,
+        )
+        self.training = Training(course, self.look)
 
     def _check_headline(self) -> None:
         """Judge two rows before the first step: a misspelt evaluate.metric must not show after an hour."""
@@ -131,129 +126,18 @@ class _Training:
         scores = judging.quick_scores(self.setup.task, answers.predictions, golds, self.setup.labels)
         return scores if answers.loss is None else {**scores, "loss": answers.loss}
 
-    def _may_continue(self, saved: Identity) -> bool:
-        """Whether the saved state is of this run; another one's is refused, or removed if that was asked."""
-        try:
-            checkpoint.check_identity(saved, self.identity)
-        except CheckpointError:
-            if not self.setup.config.output.overwrite:
-                raise
-            with durable.disk_errors(self.folder):
-                checkpoint.clear(self.folder / CHECKPOINTS)
-            return False
-        return True
-
-    def _restore(self, state: TrainingState) -> None:
-        with torch.no_grad():
-            for name, tensor in state.trainable.items():
-                self.trainable[name].copy_(tensor)
-        restore_optimizer(self.optimizer, state.optimizer, self.names)
-        self.state = state
-
-    @property
-    def has_stopped_early(self) -> bool:
-        """Whether patience ran out."""
-        patience = self.setup.config.train.patience
-        return patience is not None and self.state.evaluations_without_gain >= patience
-
-    def steps(self, *, in_one_go: bool) -> Iterator[Event]:
-        """Train to the end, or until patience or the user ends it."""
-        stop = StopRequest()
-        if not in_one_go:
-            yield from listen(self._steps(stop), stop)
-            return
-        with stop_requests(stop):
-            yield from self._steps(stop)
-
-    def _steps(self, stop: StopRequest) -> Generator[Event]:
-        setup, total = self.setup, self.setup.schedule.total_steps
-        every = evaluation_interval(setup)
-        job = engine.Job(
-            setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
-        )
-        saved_at = time.monotonic()
-        with _open_curves(self.curves) as curves:
-            if self.has_stopped_early:
-                return
-            for report in engine.steps(job, self.optimizer, self.state.step, self.state.micro_batch_tokens):
-                self._count(report)
-                _append(curves, asdict(report))
-                yield report
-                if report.step % every == 0 or report.step == total:
-                    evaluated = self._evaluate()
-                    _append(curves, {"step": report.step, "dev": _finite(evaluated.scores)})
-                    yield evaluated
-                is_last, is_asked = report.step == total or self.has_stopped_early, stop.is_set
-                if is_last or is_asked or self._save_is_due(saved_at):
-                    os.fsync(curves.fileno())  # the state must never be ahead of its curves
-                    yield self._save()
-                    saved_at = time.monotonic()
-                if is_asked or (is_last and stop.is_set):
-                    raise self.interrupted()
-                if is_last:
-                    return
-
-    def _count(self, report: StepReport) -> None:
-        splits = self.state.out_of_memory_splits
-        if report.micro_batch_tokens != self.state.micro_batch_tokens:
-            splits = [*splits, [report.step, report.micro_batch_tokens]]
-        self.state = replace(
-            self.state,
-            step=report.step,
-            micro_batch_tokens=report.micro_batch_tokens,
-            out_of_memory_splits=splits,
-        )
-
-    def _evaluate(self) -> Evaluated:
+    def look(self) -> dict[str, float]:
+        """Scores of the development rows with the weights as they are."""
         setup = self.setup
         answers = inference.predict_items(
             setup.model, setup.task, setup.dev_items, setup.labels, setup.config.evaluate.batch_tokens, setup.precision
         )
-        scores = self._score(answers, self.golds)
-        value = judging.pick(scores, self.headline)
-        best = self.state.best_score
-        is_better = best is None or (value < best if self.headline in SMALLER_IS_BETTER else value > best)
-        is_best = is_better and math.isfinite(value)
-        if is_best:
-            weights = {name: parameter.detach().cpu().clone() for name, parameter in self.trainable.items()}
-            self.state = replace(
-                self.state, best=weights, best_score=value, best_step=self.state.step, evaluations_without_gain=0
-            )
-        else:
-            self.state = replace(self.state, evaluations_without_gain=self.state.evaluations_without_gain + 1)
-        return Evaluated(self.state.step, scores, self.headline, is_best)
-
-    def _save_is_due(self, saved_at: float) -> bool:
-        section = self.setup.config.train
-        if section.checkpoint_steps is not None:
-            return self.state.step % section.checkpoint_steps == 0
-        return time.monotonic() - saved_at >= section.checkpoint_seconds
-
-    def _save(self) -> Saved:
-        state = replace(
-            self.state,
-            trainable={name: parameter.detach() for name, parameter in self.trainable.items()},
-            optimizer=flatten_optimizer(self.optimizer, self.names),
-        )
-        keep = self.setup.config.train.keep_checkpoints
-        return Saved(state.step, checkpoint.save(self.folder / CHECKPOINTS, state, self.identity, keep))
-
-    def interrupted(self) -> Interrupted:
-        """What to raise once the user asked to stop and the state is saved."""
-        return Interrupted(
-            f"stopped after step {self.state.step:,}; the training state is saved in {self.folder}",
-            fix="give the same command again to continue",
-        )
+        return self._score(answers, self.golds)
 
     def finish(self, began: float) -> Mapping[str, Any]:
         """Put the best weights back, calibrate and judge them, and write the finished folder."""
-        setup = self.setup
-        if self.state.best is None:
-            message = f"{self.headline} of the development rows was never a finite number"
-            raise TrainingError(message, fix="lower train.learning_rate, or choose another evaluate.metric")
-        with torch.no_grad():
-            for name, tensor in self.state.best.items():
-                self.trainable[name].copy_(tensor)
+        setup, state = self.setup, self.training.state
+        self.training.put_best_back()
         if setup.compaction is not None:
             vocabulary.expand(setup.model, setup.compaction)
         if setup.method.tags.stores == "whole":
@@ -262,8 +146,8 @@ class _Training:
         judged = judging.judge(setup, self.golds)
         metrics = {
             **judged.report,
-            "best_step": self.state.best_step,
-            "steps": self.state.step,
+            "best_step": state.best_step,
+            "steps": state.step,
             "ledger": {name: found.to_json() for name, found in setup.ledgers.items()},
             "seconds": time.perf_counter() - began,
         }
@@ -272,7 +156,7 @@ class _Training:
             "metrics.json": json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             "config.yaml": to_yaml(setup.config),
             "README.md": render_card(facts, metrics, setup.labels),
-            CURVES: self.curves.read_text("utf-8"),
+            CURVES: self.training.curves.read_text("utf-8"),
         }
         if judged.calibration is not None:
             texts[artifact.CALIBRATION] = json.dumps(calibrating.to_json(judged.calibration), allow_nan=False) + "\n"
@@ -308,19 +192,3 @@ def _write_rejects(folder: Path, read: Mapping[str, data.Rows]) -> None:
     rejected = [row for rows in read.values() for row in rows.rejected]
     if rejected:
         data.write_rejected(folder / "rejected.jsonl", rejected)
-
-
-@contextmanager
-def _open_curves(path: Path) -> Iterator[TextIO]:
-    """Open metrics.jsonl for appending; each line is written at once, and a full disk is a TrainingError."""
-    with durable.disk_errors(path), path.open("a", encoding="utf-8", buffering=1) as curves:
-        yield curves
-
-
-def _append(curves: TextIO, entry: Mapping[str, Any]) -> None:
-    curves.write(json.dumps(entry, ensure_ascii=False) + "\n")
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN and no infinity."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 import torch
 
 from tests.kill import runs
-from tunesmith import artifact, checkpoint, fitting
+from tunesmith import artifact, checkpoint, fitting, training
 from tunesmith.events import Finished, Notice
 from tunesmith.labelled_rows import read_splits
 from tunesmith.preparation import make_parts, prepare
@@ -37,8 +37,8 @@ from tunesmith.preparation import make_parts, prepare
 SECTIONS: dict[str, tuple[Any, str]] = {
     "s": (checkpoint, "save"),
     "r": (checkpoint, "_rotate"),
-    "e": (fitting._Training, "_evaluate"),
-    "f": (fitting._Training, "finish"),
+    "e": (training.Training, "evaluate"),
+    "f": (fitting._Fitting, "finish"),
     "w": (artifact, "write_artifact"),
     "p": (artifact, "_publish"),
 }
