@@ -175,6 +175,7 @@ CHANGES = {
     "train.optimizer": "adam",
     "train.weight_decay": 0.02,
     "train.momentum": 0.8,
+    "train.beta2": 0.99,
     "train.schedule": "cosine",
     "train.warmup": 0.1,
     "train.layer_decay": 0.9,

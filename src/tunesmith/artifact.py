@@ -44,6 +44,8 @@ REPORT = "report.html"
 """Shows what the other files say and names their SHA-256, so it is not among those that tunesmith.json lists."""
 OUTPUTS = "outputs"
 """Fact: scale and offset of the head's output that its last layer cannot hold."""
+PRETRAINED = "pretrained"
+"""Fact: the kind of a folder that pretraining wrote."""
 UNLISTED = frozenset({CARD, "metrics.jsonl"})
 """Files of ours that the manifest may not name: the card may be edited, curves were not listed once."""
 
@@ -100,14 +102,43 @@ def write_artifact(
         TrainingError: the disk is full or bad; an older finished model is intact then.
         UserError: a file of somebody else has the name of one of these; nothing is written then.
     """
-    complete = {
-        "format": FORMAT,
-        "tunesmith_version": __version__,
+    described = {
         **facts,
         **describe_outputs(model),
         "head": {**vars(model.head_spec), "names": list(model.head_spec.names)},
         "max_tokens": model.max_tokens,
     }
+
+    def render(ready: Path, written: Mapping[str, Any]) -> str | None:
+        return None if report is None else report(Artifact(ready, written, labels, json.loads(texts["metrics.json"])))
+
+    _write(folder, model, described, {"labels.json": _json(vars(labels)), **texts}, render)
+
+
+def write_pretrained(folder: Path, model: Model, facts: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    """Write the finished folder of a pretraining: a base model in Hugging Face format, which `fit --model` takes.
+
+    Args:
+        folder: the run's folder.
+        model: on the CPU.
+        facts: objective, data and so on.
+        texts: further files by name; README.md is among them.
+
+    Raises:
+        TrainingError, UserError: see `write_artifact`.
+    """
+    _write(folder, model, {**facts, "kind": PRETRAINED, "stores": "whole"}, texts, lambda ready, written: None)
+
+
+def _write(
+    folder: Path,
+    model: Model,
+    facts: Mapping[str, Any],
+    texts: Mapping[str, str],
+    render: Callable[[Path, Mapping[str, Any]], str | None],
+) -> None:
+    """Weights, tokenizer and texts, staged and moved in; the report is made of the staged folder and its facts."""
+    complete = {"format": FORMAT, "tunesmith_version": __version__, **facts}
     with durable.disk_errors(folder), _scratch(folder) as scratch:
         files: dict[str, durable.Content] = {
             path.name: partial(_move, path) for path in _library_files(scratch, model, facts["stores"])
@@ -115,14 +146,13 @@ def write_artifact(
         if facts["stores"] == "adapter":
             adapter = {"base_model_name_or_path": facts["base"]["name"], **facts["adapter"]}
             files[ADAPTER_CONFIG] = _json(adapter).encode()
-        files["labels.json"] = _json(vars(labels)).encode()
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
         ready = scratch / "ready"
         written = durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
         _refuse_foreign(folder, files)
-        if report is not None:
+        page = render(ready, written)
+        if page is not None:
             refuse_foreign_report(folder)
-            page = report(Artifact(ready, written, labels, json.loads(texts["metrics.json"])))
             durable.write_file_atomic(ready / REPORT, page)
         durable.write_file_atomic(folder / CARD, texts[CARD])
         _publish(ready, folder)
@@ -221,8 +251,8 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_artifact(folder: str | Path) -> Artifact:
-    """Read and check a finished folder.
+def read_facts(folder: str | Path) -> dict[str, Any]:
+    """Check a finished folder, fine-tuned or pretrained, and read what its tunesmith.json says.
 
     Raises:
         ModelError: it is missing, unfinished, damaged or of a newer format.
@@ -232,7 +262,7 @@ def read_artifact(folder: str | Path) -> Artifact:
         raise ModelError(f"there is no folder {folder}", fix="give the folder that tunesmith fit wrote")
     if not is_complete(path):
         state = "holds an unfinished run" if (path / "checkpoints").is_dir() else "is no Tunesmith model"
-        raise ModelError(f"{folder} {state}: it has no {FACTS}", fix="run the same tunesmith fit command again")
+        raise ModelError(f"{folder} {state}: it has no {FACTS}", fix="run the same command again that made it")
     try:
         facts = durable.verify_folder(path, FACTS)
     except durable.DamagedFolder as error:
@@ -241,6 +271,21 @@ def read_artifact(folder: str | Path) -> Artifact:
         raise ModelError(
             f"{folder} has format {facts['format']}, this version reads up to {FORMAT}",
             fix="pip install -U tunesmith",
+        )
+    return facts
+
+
+def read_artifact(folder: str | Path) -> Artifact:
+    """Read and check the finished folder of a fine-tuning.
+
+    Raises:
+        ModelError: it is missing, unfinished, damaged, of a newer format, or a pretrained model.
+    """
+    path, facts = Path(folder), read_facts(folder)
+    if facts.get("kind") == PRETRAINED:
+        raise ModelError(
+            f"{folder} is a pretrained model, which answers nothing yet",
+            fix=f"fine-tune it: tunesmith fit data.csv --model {folder}",
         )
     stored, metrics = (_read_json(path / name) for name in ("labels.json", "metrics.json"))
     labels = Labels(tuple(stored["names"]), tuple(stored["counts"]), stored["kind"], stored["statistics"])

@@ -245,17 +245,27 @@ def _checked(name: str, folder: Path, *, revision: str | None) -> BaseModelFolde
             f"{folder} holds adapter_config.json: an adapter came, wanted a base model",
             fix="give the base model it was trained on, or merge the adapter into that first",
         )
-    config = _read_json(folder / CONFIG_FILE)
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or not model_type:
-        raise ModelError(
-            f"{folder / CONFIG_FILE}: field model_type is {model_type!r}, wanted a name such as 'bert'",
-            fix="give a model that was saved with transformers' save_pretrained",
-        )
+    config = read_config(folder / CONFIG_FILE)
     for path in (folder / file for file in FILES_THAT_MAY_NAME_CODE):
         if path.exists():
             _refuse_code(_read_json(path), str(path))
-    return BaseModelFolder(name, folder, revision, _weights_sha256(folder), safe_config(config))
+    return BaseModelFolder(name, folder, revision, _weights_sha256(folder), config)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config.json and take out of it what `safe_config` does.
+
+    Raises:
+        ModelError: it is no strict JSON, names no architecture, or brings code.
+    """
+    config = _read_json(path)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        raise ModelError(
+            f"{path}: field model_type is {model_type!r}, wanted a name such as 'bert'",
+            fix="give a model that was saved with transformers' save_pretrained",
+        )
+    return safe_config(config)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

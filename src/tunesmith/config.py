@@ -98,6 +98,8 @@ class TrainSection(Section):
     """Strength of the decay; biases, norms and embeddings have none."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Of sgd."""
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    """Of adamw and adam: how slowly their measure of a gradient's size changes."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
@@ -354,12 +356,22 @@ def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> 
         >>> resolve_config({"train": {"epochs": 2}}, settings=["method.name=head"]).method.name
         'head'
     """
-    values: dict[str, Any] = {"task": {"name": AUTO_TASK}, "method": {"name": DEFAULT_METHOD}}
+    defaults = {"task": {"name": AUTO_TASK}, "method": {"name": DEFAULT_METHOD}}
+    return resolve(RunConfig, defaults, *layers, settings=settings)
+
+
+def resolve(schema: type[Schema], *layers: Mapping[str, Any], settings: Sequence[str] = ()) -> Schema:
+    """Lay mappings and `a.b=value` settings over each other, later ones winning, and check them.
+
+    Raises:
+        ConfigError: any key or value does not fit.
+    """
+    values: dict[str, Any] = {}
     for layer in layers:
         values = merge(values, layer)
-    return check_options(RunConfig, apply_settings(values, settings))
+    return check_options(schema, apply_settings(values, settings))
 
 
-def to_yaml(config: RunConfig) -> str:
+def to_yaml(config: BaseModel) -> str:
     """The configuration as YAML that `read_config_file` and `resolve_config` turn into the same one."""
     return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False, allow_unicode=True)

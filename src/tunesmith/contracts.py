@@ -111,7 +111,8 @@ class HeadSpec:
     """What stands on top of the trunk.
 
     Attributes:
-        kind: which Hugging Face task class is built: "sequence" or "token".
+        kind: which Hugging Face task class is built: "sequence" or "token"; of pretraining "masked_lm", "causal_lm"
+            (a score of each entry of the vocabulary for each token) or "replaced_tokens" (one score a token).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean" or "max".
@@ -119,7 +120,7 @@ class HeadSpec:
             the latter two load with tunesmith only.
     """
 
-    kind: Literal["sequence", "token"]
+    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "replaced_tokens"]
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -287,7 +288,23 @@ class Context:
     max_tokens: int
 
 
-class Task(Protocol):
+class Objective(Protocol):
+    """What is learnt from items: all that the engine knows. Tasks are objectives, and so is what pretraining does."""
+
+    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
+        """Masking and the like at training time; rng depends on (seed, epoch, row) only. Identity by default."""
+        ...
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """Run trunk and head."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
+        """SUM of the loss over the batch's groups, shape (), and the number of units it stands for."""
+        ...
+
+
+class Task(Objective, Protocol):
     """What a row is, how it is learnt and how answers are judged. One file each in `tasks/`.
 
     An instance holds its validated config as `config`.
@@ -319,24 +336,12 @@ class Task(Protocol):
         """Rows → parts, in row order; `first_row` is the index of rows[0]. Batched, for the tokenizer's speed."""
         ...
 
-    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
-        """Masking and the like at training time; rng depends on (seed, epoch, row) only. Identity by default."""
-        ...
-
     def groups(self, items: Sequence[Encoded]) -> Groups:
         """Which items belong together; each alone unless the loss couples them."""
         ...
 
     def prepare_head(self, model: Model, labels: Labels) -> None:
         """Set up what the head starts from (such as the bias of a number); called once before step 0."""
-        ...
-
-    def forward(self, model: Model, batch: Batch) -> Outputs:
-        """Run trunk and head."""
-        ...
-
-    def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
-        """SUM of the loss over the batch's groups, shape (), and the number of units it stands for."""
         ...
 
     def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:

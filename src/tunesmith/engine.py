@@ -20,7 +20,7 @@ import torch
 
 from tunesmith.allocator import keep_freed_memory
 from tunesmith.config import TrainSection
-from tunesmith.contracts import Batch, Encoded, Labels, Penalty, StepReport, Task
+from tunesmith.contracts import Batch, Encoded, Labels, Objective, Penalty, StepReport
 from tunesmith.dropout import MaskPool
 from tunesmith.errors import ConfigError, TrainingError
 from tunesmith.model import Model
@@ -34,7 +34,7 @@ class Job:
 
     Attributes:
         model: in training mode while a step runs.
-        task: gives forward and loss.
+        task: gives corruption, forward and loss.
         labels: passed to the loss.
         groups: items that belong together; one entry of the plan each.
         schedule: which groups stand in which step.
@@ -44,7 +44,7 @@ class Job:
     """
 
     model: Model
-    task: Task
+    task: Objective
     labels: Labels
     groups: Sequence[Sequence[Encoded]]
     schedule: Schedule

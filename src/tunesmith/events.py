@@ -74,3 +74,26 @@ class Finished:
     metrics: Mapping[str, Any]
     seconds: float
     already_complete: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Text is being turned into tokens.
+
+    Attributes:
+        done_bytes: of text so far, in this part.
+        total_bytes: of the files as they lie; None where that says nothing, as of compressed ones.
+        documents: kept so far.
+    """
+
+    done_bytes: int
+    total_bytes: int | None
+    documents: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a language model writes or fills in at this point of its training."""
+
+    step: int
+    text: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from tunesmith.attention import make_segments, spread
 from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task
-from tunesmith.model import Model
+from tunesmith.model import Model, evaluating
 from tunesmith.packing import pack, sorted_runs
 
 BATCH_TOKENS = 8192
@@ -97,7 +96,7 @@ def forward_items(
     """Run items in length-sorted batches; yields their places in `items`, the outputs and the batch."""
     groups = task.groups(items)
     lengths = [sum(items[place].length_tokens for place in group) for group in groups]
-    with _evaluating(model):
+    with evaluating(model):
         for run in sorted_runs(lengths, batch_tokens):
             places = [place for index in run for place in groups[index]]
             batch = pack([[items[place] for place in groups[index]] for index in run], model.device)
@@ -105,21 +104,6 @@ def forward_items(
             with torch.inference_mode(), autocast:
                 outputs = task.forward(model, batch)
             yield places, outputs, batch
-
-
-@contextlib.contextmanager
-def _evaluating(model: Model) -> Iterator[None]:
-    """Without dropout meanwhile. A model that is so already is left alone: the walks through all modules would take a
-    millisecond, a tenth of the time of one sentence.
-    """
-    if not model.training:
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
 
 
 def _join(task: Task, items: Sequence[Encoded], parts: Sequence[Any], labels: Labels) -> list[Any]:
@@ -164,7 +148,7 @@ def _hidden_states(
     model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
 ) -> Iterator[tuple[list[int], torch.Tensor, Batch]]:
     """Run the trunk in length-sorted batches; yields places in `items`, hidden states (T, D) float32, the batch."""
-    with _evaluating(model):
+    with evaluating(model):
         for places in sorted_runs([item.length_tokens for item in items], batch_tokens):
             batch = pack([[items[place]] for place in places], model.device)
             autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)

@@ -39,6 +39,22 @@ DROPOUT_KEYS = (
 """What architectures call their dropouts."""
 
 
+CLASSES: dict[str, Any] = {
+    "sequence": transformers.AutoModelForSequenceClassification,
+    "token": transformers.AutoModelForTokenClassification,
+    "masked_lm": transformers.AutoModelForMaskedLM,
+    "causal_lm": transformers.AutoModelForCausalLM,
+    "replaced_tokens": transformers.AutoModelForPreTraining,
+}
+TITLES = {
+    "sequence": "sequence classification",
+    "token": "token classification",
+    "masked_lm": "masked language modelling",
+    "causal_lm": "causal language modelling",
+    "replaced_tokens": "replaced-token detection",
+}
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """What a user may change about a base model.
@@ -68,14 +84,10 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     options = options or ModelOptions()
     tokenizer = load_tokenizer(base.folder)
     config = _make_config(base, head, options, tokenizer)
-    classes = {
-        "sequence": transformers.AutoModelForSequenceClassification,
-        "token": transformers.AutoModelForTokenClassification,
-    }
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf, found = classes[head.kind].from_pretrained(
+            hf, found = CLASSES[head.kind].from_pretrained(
                 base.folder,
                 config=config,
                 dtype=torch.float32,
@@ -86,13 +98,48 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
             )
         except (ValueError, OSError, RuntimeError) as error:
             raise ModelError(
-                f"{base.name} ({config.model_type}) cannot be loaded for {head.kind} classification: {error}",
+                f"{base.name} ({config.model_type}) cannot be loaded with a head for {TITLES[head.kind]}: {error}",
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
         model = Model(hf, tokenizer, head, options.max_tokens)
         choose_trunk_path(model)
     return model
+
+
+def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions | None = None) -> Model:
+    """Build a model whose weights are all new and depend on the seed alone.
+
+    Args:
+        config: a Hugging Face config.
+        tokenizer: a fast tokenizer.
+        head: what stands on the trunk.
+        options: what the user changes.
+
+    Raises:
+        ModelError: the architecture cannot carry this head.
+    """
+    options = options or ModelOptions()
+    set_dropout(config, options.dropout)
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        try:
+            hf = CLASSES[head.kind].from_config(config)
+        except ValueError as error:
+            raise ModelError(
+                f"the architecture {config.model_type} has no head for {TITLES[head.kind]}",
+                fix="choose another --architecture or --objective",
+            ) from error
+        model = Model(hf, tokenizer, head, options.max_tokens)
+        choose_trunk_path(model)
+    return model
+
+
+def set_dropout(config: Any, share: float | None) -> None:
+    """Set every dropout of a config; None leaves them as they are."""
+    for key in DROPOUT_KEYS if share is not None else ():
+        if hasattr(config, key):
+            setattr(config, key, share)
 
 
 def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
@@ -130,15 +177,14 @@ def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, t
             f"{base.name} has the architecture {kind!r}, which is not known here", fix="pip install -U transformers"
         )
     config = transformers.CONFIG_MAPPING[kind].from_dict(dict(base.config))
-    names = head.names or ("LABEL_0",)
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: index for index, name in enumerate(names)}
-    vars(config)["problem_type"] = head.problem
+    if head.kind in ("sequence", "token"):
+        names = head.names or ("LABEL_0",)
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: index for index, name in enumerate(names)}
+        vars(config)["problem_type"] = head.problem
     text = config.get_text_config()
     text.pad_token_id = _usable_pad_id(text, tokenizer)
-    for key in DROPOUT_KEYS if options.dropout is not None else ():
-        if hasattr(config, key):
-            setattr(config, key, options.dropout)
+    set_dropout(config, options.dropout)
     return config
 
 

@@ -50,6 +50,32 @@ def choose_learning_rate(wished: float | None, width: int, method_factor: float)
     return LearningRate(value, reason if method_factor == 1.0 else f"{reason}, × {method_factor:g} for the method")
 
 
+PRETRAINING_RATE, PRETRAINING_WIDTH = 1e-3, 256
+CONTINUED_FACTOR = 0.25
+"""Of the rule, for weights that are good already."""
+
+
+def choose_pretraining_rate(wished: float | None, width: int, *, continued: bool) -> LearningRate:
+    """Take the user's learning rate, or the rule for pretraining: falls with the square root of the width.
+
+    Args:
+        wished: the user's, or None.
+        width: hidden width of the trunk.
+        continued: whether the weights were pretrained before.
+
+    Example:
+        >>> choose_pretraining_rate(None, width=256, continued=False).value
+        0.001
+    """
+    if wished is not None:
+        return LearningRate(wished, AS_SET)
+    rule = PRETRAINING_RATE * (PRETRAINING_WIDTH / width) ** 0.5
+    reason = f"rule for pretraining a {width}-wide trunk"
+    if continued:
+        return LearningRate(float(f"{rule * CONTINUED_FACTOR:.2g}"), f"{reason}, a quarter of it to continue")
+    return LearningRate(float(f"{rule:.2g}"), reason)
+
+
 def schedule_factor(step: int, total_steps: int, warmup: float, shape: str) -> float:
     """Factor of the learning rate in a step: rises linearly over the warm-up, then falls.
 
@@ -107,7 +133,7 @@ def build_optimizer(model: Model, settings: TrainSection, learning_rate: float) 
     if settings.optimizer == "sgd":
         return torch.optim.SGD(options, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(options, fused=model.device.type in {"cpu", "cuda"})
+    return kind(options, betas=(0.9, settings.beta2), fused=model.device.type in {"cpu", "cuda"})
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:

@@ -1,0 +1,36 @@
+"""The loss of guessed tokens: the vocabulary is scored only where something must be guessed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tunesmith.contracts import Batch
+from tunesmith.model import Model
+from tunesmith.objectives.tokens import IGNORED
+from tunesmith.projection import projected_cross_entropy
+
+
+def guess_hidden(model: Model, hidden: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Sum of the cross-entropies of the tokens that have a target, and how many they are.
+
+    Args:
+        model: with a head that scores the vocabulary.
+        hidden: (T, D) states of the batch's tokens.
+        batch: items whose targets are one id a token, IGNORED where nothing is asked.
+
+    Returns:
+        "loss" () and "count" ().
+    """
+    targets = torch.tensor([target for item in batch.items for target in item.target], device=hidden.device)  # (T,)
+    places = torch.nonzero(targets != IGNORED)[:, 0]
+    if len(places) == 0:
+        return {"loss": hidden.float().sum() * 0.0, "count": torch.zeros(())}
+    loss = projected_cross_entropy(
+        model.token_logits,
+        model.projection_parameters(),
+        hidden.index_select(0, places),
+        targets[places],
+        vocabulary=model.vocabulary_size,
+    )
+    return {"loss": loss, "count": torch.tensor(float(len(places)))}

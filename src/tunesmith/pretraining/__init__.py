@@ -1,0 +1,1 @@
+"""Pretraining: from raw text to a model, and from a general model to a domain model."""

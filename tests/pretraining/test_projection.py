@@ -1,0 +1,64 @@
+"""The vocabulary scored in pieces is the vocabulary scored at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from tests.pretraining.conftest import Bench
+from tunesmith.projection import projected_cross_entropy
+
+
+@pytest.mark.parametrize("name", ["mlm", "clm"])
+@pytest.mark.parametrize("rows", [1, 7, 16])
+def test_loss_and_gradients_are_those_of_the_whole(bench: Callable[..., Bench], name: str, rows: int) -> None:
+    model = bench(name).model
+    model.eval()
+    torch.manual_seed(0)
+    hidden = torch.randn(33, model.width, requires_grad=True)
+    targets = torch.randint(model.vocabulary_size, (33,))
+    found = []
+    for most in (10**9, rows * model.vocabulary_size):
+        model.zero_grad()
+        hidden.grad = None
+        loss = projected_cross_entropy(
+            model.token_logits,
+            model.projection_parameters(),
+            hidden,
+            targets,
+            vocabulary=model.vocabulary_size,
+            most_scores=most,
+        )
+        (loss / 33).backward()
+        assert hidden.grad is not None
+        gradients = [p.grad.clone() for p in model.projection_parameters() if p.grad is not None]
+        assert gradients
+        found.append((loss.detach(), hidden.grad.clone(), gradients))
+    (one, of_one, weights_of_one), (other, of_other, weights_of_other) = found
+    assert torch.allclose(one, other, rtol=1e-6)
+    assert torch.allclose(of_one, of_other, atol=1e-6)
+    for a, b in zip(weights_of_one, weights_of_other, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_frozen_weights_get_no_gradient() -> None:
+    layer = torch.nn.Linear(4, 10)
+    layer.weight.requires_grad_(False)
+    hidden = torch.randn(6, 4, requires_grad=True)
+    loss = projected_cross_entropy(
+        layer, list(layer.parameters()), hidden, torch.arange(6), vocabulary=10, most_scores=20
+    )
+    loss.backward()
+    assert layer.weight.grad is None
+    assert layer.bias.grad is not None
+
+
+def test_without_gradients_only_the_sum_is_computed() -> None:
+    layer = torch.nn.Linear(4, 10)
+    with torch.no_grad():
+        arguments = (layer, list(layer.parameters()), torch.randn(6, 4), torch.arange(6))
+        pieces = projected_cross_entropy(*arguments, vocabulary=10, most_scores=20)
+        whole = projected_cross_entropy(*arguments, vocabulary=10)
+    assert torch.allclose(pieces, whole)
