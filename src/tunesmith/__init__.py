@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
+    from tunesmith.pretraining import pretrain
     from tunesmith.reports import report
 
 __version__ = "0.1.0"
@@ -32,11 +33,13 @@ __all__ = [
     "fit",
     "load",
     "predict",
+    "pretrain",
     "report",
 ]
 
 _HOMES = {
     "compare": "comparing",
+    "pretrain": "pretraining",
     "report": "reports",
     "RunConfig": "config",
     "TunesmithError": "errors",

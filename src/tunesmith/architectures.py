@@ -89,7 +89,9 @@ def _from_file(name: str) -> tuple[str, dict[str, Any]]:
     values = base_models.read_config(path)
     kind = values["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
-        raise ConfigError(f"{path} has the architecture {kind!r}, which is not known here", fix="pip install -U transformers")
+        raise ConfigError(
+            f"{path} has the architecture {kind!r}, which is not known here", fix="pip install -U transformers"
+        )
     return kind, values
 
 

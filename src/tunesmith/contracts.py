@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Counts = Mapping[str, float]
 """Additive counts of one row: the counts of a data set are the sum of its rows', so a bootstrap is a resampled sum."""
 
+IGNORED = -100
+"""Target of a token that is not asked for."""
+
 Outputs = Mapping[str, "Tensor"]
 """What `Task.forward` computes, by name. `loss`, `decode` and penalties read it.
 

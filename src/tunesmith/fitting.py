@@ -62,7 +62,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
     task, method = make_parts(config)
     splits = read_splits(config, task, train, dev)
     folder = choose_folder(config, splits)
-    check_folder(folder, config)
+    check_folder(folder, config.model.name)
     with lock_folder(folder):
         for parent in (folder, folder / CHECKPOINTS):
             durable.clean_temporary(parent, is_locked=True)

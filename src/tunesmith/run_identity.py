@@ -67,10 +67,15 @@ def choose_folder(config: RunConfig, splits: Splits) -> Path:
     return Path("runs") / f"{config.task.name}-{which[:HASH_DIGITS]}"
 
 
-def check_folder(folder: Path, config: RunConfig) -> None:
+def check_folder(folder: Path, base: str | None, own: frozenset[str] = frozenset()) -> None:
     """Refuse a folder in which a run would write over, or remove, what is not its own. Nothing is written here.
 
     Its own is a finished model, a training state, and what a run leaves that was killed before its first state.
+
+    Args:
+        folder: of the run.
+        base: the model that it starts from, as the user named it; None: from nothing.
+        own: names of further files and folders that such a run leaves.
 
     Raises:
         UserError: the folder is somebody else's, is the base model's, or is no folder.
@@ -80,11 +85,11 @@ def check_folder(folder: Path, config: RunConfig) -> None:
             raise UserError(f"{path} is a file, wanted a folder to write the model into", fix="give another --out")
     if not folder.is_dir():
         return
-    if config.model.name != base_models.MINILM_ALIAS and _is_same(folder, Path(config.model.name).expanduser()):
+    if base not in (None, base_models.MINILM_ALIAS) and _is_same(folder, Path(str(base)).expanduser()):
         raise UserError(f"{folder} is the base model that training starts from", fix="give another --out")
     if artifact.is_complete(folder) or checkpoint.has_states(folder / CHECKPOINTS):
         return
-    foreign = sorted(path.name for path in folder.iterdir() if not _is_left_over(path))
+    foreign = sorted(path.name for path in folder.iterdir() if not _is_left_over(path, own))
     if foreign:
         raise UserError(
             f"{folder} holds files that no run of Tunesmith wrote: {listed(foreign, 5)}", fix="give a new folder: --out"
@@ -95,11 +100,11 @@ def _is_same(folder: Path, other: Path) -> bool:
     return other.is_dir() and folder.samefile(other)
 
 
-def _is_left_over(path: Path) -> bool:
+def _is_left_over(path: Path, own: frozenset[str]) -> bool:
     """Whether something may lie in the folder of a run that has no state yet."""
     if path.name == CHECKPOINTS:
         return path.is_dir() and all(map(checkpoint.is_ours, path.iterdir()))
-    if path.name in _OF_A_RUN:
+    if path.name in _OF_A_RUN | own:
         return (path.parent / LOCK_NAME).is_file()  # every run writes that first
     return path.name in _OF_NOBODY or durable.is_temporary(path.name)
 

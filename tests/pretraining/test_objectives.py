@@ -13,10 +13,10 @@ import torch
 from tests.pretraining.conftest import Bench, tokens_of
 from tunesmith import engine
 from tunesmith.config import TrainSection
-from tunesmith.contracts import Encoded, Labels
+from tunesmith.contracts import IGNORED, Encoded, Labels
 from tunesmith.errors import ConfigError, ModelError
 from tunesmith.objectives import OBJECTIVES, make_objective
-from tunesmith.objectives.tokens import IGNORED, flatten
+from tunesmith.objectives.tokens import flatten
 from tunesmith.optimization import build_optimizer
 from tunesmith.packing import Sizes, pack, schedule_run
 

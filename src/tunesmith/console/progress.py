@@ -50,7 +50,7 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_bar()
+        self.stop_bar()
 
     def show(self, event: object) -> None:
         """Print one event."""
@@ -63,7 +63,7 @@ class Reporter:
         elif isinstance(event, Evaluated) and not self.quiet:
             self._show_evaluation(event)
         elif isinstance(event, Finished):
-            self._stop_bar()
+            self.stop_bar()
             show_finished(self.console, event, verbose=self.verbose, quiet=self.quiet, hints=self.hints)
         elif isinstance(event, Saved) and self.verbose:
             self.console.print(Text(f"step {event.step:,}  training state saved", "dim"))
@@ -119,7 +119,8 @@ class Reporter:
             line.append("  best so far", "green")
         self.console.print(line, soft_wrap=True)
 
-    def _stop_bar(self) -> None:
+    def stop_bar(self) -> None:
+        """Take the bar away."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tunesmith.contracts import Batch
+from tunesmith.contracts import IGNORED, Batch
 from tunesmith.model import Model
-from tunesmith.objectives.tokens import IGNORED
 from tunesmith.projection import projected_cross_entropy
 
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
+from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
 from tunesmith.objectives.guessing import guess_hidden
-from tunesmith.objectives.tokens import IGNORED, Tokens, flatten, split_like, starts
+from tunesmith.objectives.tokens import Tokens, flatten, split_like, starts
 
 
 class MaskingConfig(BaseModel):

@@ -15,11 +15,11 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 from torch.nn import functional
 
-from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
+from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.model import Model
 from tunesmith.objectives.guessing import guess_hidden
 from tunesmith.objectives.masked_lm import MaskedLanguageModel, MaskingConfig
-from tunesmith.objectives.tokens import IGNORED, Tokens
+from tunesmith.objectives.tokens import Tokens
 
 
 class ReplacedConfig(MaskingConfig):
@@ -86,9 +86,7 @@ class ReplacedTokens:
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
         """Both losses as one sum over tokens: the generator's counts for the share of tokens that it must guess."""
-        detection = functional.binary_cross_entropy_with_logits(
-            outputs["scores"], outputs["replaced"], reduction="sum"
-        )
+        detection = functional.binary_cross_entropy_with_logits(outputs["scores"], outputs["replaced"], reduction="sum")
         total = outputs["loss"] / self.config.mask_rate + self.config.detection_weight * detection
         return total, float(len(outputs["scores"]))
 

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from tunesmith.contracts import Encoded
 
-IGNORED = -100
-"""Target of a token that is not asked for."""
-
 
 @dataclass(frozen=True)
 class Tokens:

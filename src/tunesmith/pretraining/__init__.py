@@ -1,1 +1,47 @@
 """Pretraining: from raw text to a model, and from a general model to a domain model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.events import Finished
+from tunesmith.pretraining.config import resolve_pretraining
+from tunesmith.pretraining.running import run
+
+
+def pretrain(
+    corpus: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path,
+    objective: str = "mlm",
+    model: str | None = None,
+    settings: Sequence[str] = (),
+) -> Mapping[str, Any]:
+    """Train a language model on raw text, or go on training one; the same call again continues or finds it complete.
+
+    Args:
+        corpus: files, folders or patterns.
+        out: the model's folder.
+        objective: "mlm", "clm" or "electra".
+        model: a hub id, a folder or minilm to continue from; None: all weights are new.
+        settings: any setting, such as "train.max_steps=1000".
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        TunesmithError: see `errors`.
+    """
+    files = [str(corpus)] if isinstance(corpus, (str, Path)) else [str(file) for file in corpus]
+    given = {
+        "objective": {"name": objective},
+        "corpus": {"files": files},
+        "model": {"name": model},
+        "output": {"folder": str(out)},
+    }
+    finished = next(
+        event for event in run(resolve_pretraining(given, settings=settings)) if isinstance(event, Finished)
+    )
+    return finished.metrics

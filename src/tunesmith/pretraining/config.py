@@ -9,6 +9,9 @@ from pydantic import Field
 
 from tunesmith.config import Named, OutputSection, Section, TrainSection, resolve
 
+ENDLESS_EPOCHS = 1_000_000
+"""Passes over the text where the number of steps decides."""
+
 
 class ModelSection(Section):
     """What is trained."""

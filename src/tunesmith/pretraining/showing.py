@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from tunesmith import engine
-from tunesmith.contracts import Encoded
+from tunesmith.contracts import IGNORED, Encoded
 from tunesmith.model import Model, evaluating
-from tunesmith.objectives.tokens import IGNORED
 from tunesmith.packing import pack
 
 PROMPT_TOKENS, NEW_TOKENS, SHOWN_TOKENS = 12, 40, 40

@@ -1,0 +1,220 @@
+"""Everything before the first step: tokenizer, token ids, model, plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith import base_models, durable, engine
+from tunesmith.architectures import DEFAULTS, describe_architecture, make_model
+from tunesmith.base_models import BaseModelFolder
+from tunesmith.config import build_named
+from tunesmith.corpora.corpus import Corpus, open_corpus
+from tunesmith.corpora.documents import DocumentOptions, stream_documents
+from tunesmith.corpora.shards import ShardOptions, build_shards
+from tunesmith.corpora.tokenizer_facts import word_start_table
+from tunesmith.corpora.tokenizer_training import save_tokenizer, train_tokenizer
+from tunesmith.corpora.windows import Windows
+from tunesmith.errors import ConfigError
+from tunesmith.events import Notice, Reading
+from tunesmith.model import Model
+from tunesmith.model_loading import ModelOptions, load_model, load_tokenizer
+from tunesmith.objectives import OBJECTIVES, make_objective
+from tunesmith.objectives.tokens import Tokens
+from tunesmith.optimization import LearningRate, choose_pretraining_rate
+from tunesmith.packing import Schedule, Sizes, schedule_run
+from tunesmith.pretraining.config import PretrainConfig
+
+CORPUS, GENERAL, TOKENIZER = "corpus", "general", "tokenizer"
+"""Folders inside a run's folder."""
+LEAST_POSITIONS = 512
+KINDS = {"encoder": "wordpiece", "decoder": "byte-bpe"}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A pretraining, ready to start.
+
+    Attributes:
+        config: the resolved configuration.
+        objective: what is learnt.
+        base: the model that is continued; None where all weights are new.
+        corpus: token ids and facts of the text.
+        general: those of the general text; None where none was given.
+        model: with its companion, on its device.
+        windows: what is trained on.
+        schedule: all steps.
+        learning_rate: the highest one and why.
+        precision: of the arithmetic.
+    """
+
+    config: PretrainConfig
+    objective: Any
+    base: BaseModelFolder | None
+    corpus: Corpus
+    general: Corpus | None
+    model: Model
+    windows: Windows
+    schedule: Schedule
+    learning_rate: LearningRate
+    precision: torch.dtype
+
+    def held_out(self, corpus: Corpus) -> Windows:
+        """The text of a corpus that is looked at."""
+        return Windows(corpus.part("validation"), self.config.model.context_tokens, shift=self.objective.shifted)
+
+
+def prepare(config: PretrainConfig, folder: Path) -> Generator[Notice | Reading, None, Setup]:
+    """Train or load the tokenizer, turn the text into token ids, build the model and plan the steps.
+
+    Raises:
+        TunesmithError: text, tokenizer, model and objective do not fit together.
+    """
+    kind = build_named("objective", OBJECTIVES, config.objective.name, config.objective.options)
+    base = None if config.model.name is None else base_models.resolve(config.model.name, revision=config.model.revision)
+    tokenizer = yield from _find_tokenizer(config, folder, base, kind.family)
+    corpus = yield from _read(config, folder, tokenizer, CORPUS, kind.family)
+    general = (yield from _read(config, folder, tokenizer, GENERAL, kind.family)) if config.corpus.general else None
+    objective = make_objective(config.objective.name, config.objective.options, _facts(tokenizer))
+    model = _build(config, objective, base, tokenizer)
+    windows = Windows(corpus.part("train"), config.model.context_tokens, shift=objective.shifted)
+    section = config.train
+    sizes = Sizes(section.batch_size, section.batch_tokens)
+    schedule = schedule_run(windows.lengths_tokens, sizes, section.seed, section.epochs, section.max_steps)
+    device = engine.choose_device(section.device)
+    model.to(device)
+    return Setup(
+        config=config,
+        objective=objective,
+        base=base,
+        corpus=corpus,
+        general=general,
+        model=model,
+        windows=windows,
+        schedule=schedule,
+        learning_rate=choose_pretraining_rate(section.learning_rate, model.width, continued=base is not None),
+        precision=engine.choose_precision(section.precision, device),
+    )
+
+
+def _find_tokenizer(
+    config: PretrainConfig, folder: Path, base: BaseModelFolder | None, family: str
+) -> Generator[Notice | Reading, None, Any]:
+    """The tokenizer of the base model, of a folder, or a new one in the run's folder."""
+    if base is not None:
+        return load_tokenizer(base.folder)
+    if config.tokenizer.folder is not None:
+        return load_tokenizer(Path(config.tokenizer.folder))
+    target, section = folder / TOKENIZER, config.tokenizer
+    if not (target / "tokenizer.json").is_file():
+        kind = KINDS[family] if section.kind == "auto" else section.kind
+        yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
+        texts = sample_texts(config.corpus.files, _document_options(config), section.sample_bytes)
+        found = train_tokenizer(kind, section.vocabulary, texts, family=family, lowercase=section.lowercase)
+        durable.make_folder(target)
+        save_tokenizer(found, target, model_max_length=_positions(config))
+    return load_tokenizer(target)
+
+
+def _positions(config: PretrainConfig) -> int:
+    """Longest text that a new model takes, in tokens."""
+    return max(config.model.max_tokens or LEAST_POSITIONS, config.model.context_tokens)
+
+
+def sample_texts(files: Sequence[str], options: DocumentOptions, most_bytes: int) -> Iterator[str]:
+    """Texts from the beginning of a corpus, up to so many bytes."""
+    left_bytes = most_bytes
+    for _, document in stream_documents(files, options):
+        yield document.text
+        left_bytes -= len(document.text.encode())
+        if left_bytes <= 0:
+            return
+
+
+def frame_ids(tokenizer: Any, family: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Token ids around each document: as the tokenizer frames a text; in decoders an end and nothing in front."""
+    if family == "decoder":
+        return (), () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
+    front, behind = tokenizer.cls_token_id, tokenizer.sep_token_id
+    return () if front is None else (front,), () if behind is None else (behind,)
+
+
+def _document_options(config: PretrainConfig) -> DocumentOptions:
+    section = config.corpus
+    return DocumentOptions(section.text_field, section.unit, section.segmented, section.skip_bad)
+
+
+def _read(
+    config: PretrainConfig, folder: Path, tokenizer: Any, what: str, family: str
+) -> Generator[Reading, None, Corpus]:
+    section = config.corpus
+    target = Path(section.folder) if section.folder and what == CORPUS else folder / what
+    prefix, suffix = frame_ids(tokenizer, family)
+    options = ShardOptions(
+        documents=_document_options(config),
+        prefix_ids=prefix,
+        suffix_ids=suffix,
+        duplicates=section.duplicates,
+        validation=section.validation,
+        validation_fraction=section.validation_fraction,
+        seed=config.train.seed,
+    )
+    sources = section.files if what == CORPUS else section.general
+    for progress in build_shards(target, sources, tokenizer, options, overwrite=config.output.overwrite):
+        yield Reading(progress.text_bytes, progress.source_bytes, progress.documents)
+    return open_corpus(target)
+
+
+def _facts(tokenizer: Any) -> Tokens:
+    begins = word_start_table(tokenizer)
+    special = torch.zeros(len(begins), dtype=torch.bool).numpy()
+    special[[token for token in tokenizer.all_special_ids if token < len(begins)]] = True
+    return Tokens(len(begins), tokenizer.mask_token_id, special, begins)
+
+
+def _build(config: PretrainConfig, objective: Any, base: BaseModelFolder | None, tokenizer: Any) -> Model:
+    section = config.model
+    share = getattr(objective.config, "generator_size", None)
+    if base is None:
+        architecture = section.architecture or DEFAULTS[config.objective.name]
+        described = describe_architecture(architecture, section.size, tokenizer, _positions(config), section.options)
+        options = ModelOptions(config.train.seed, None, section.dropout)
+        return make_model(described, tokenizer, objective.head(), options, share)
+    if share is not None:
+        raise ConfigError(
+            "replaced-token detection needs a generator, which a finished model does not bring",
+            fix="leave --model out, or choose --objective mlm",
+        )
+    options = ModelOptions(config.train.seed, None, section.dropout)
+    model = load_model(base, objective.head(), options)
+    if section.context_tokens > model.max_tokens:
+        raise ConfigError(
+            f"model.context_tokens is {section.context_tokens}, but {base.name} takes at most {model.max_tokens}",
+            fix=f"--set model.context_tokens={model.max_tokens}",
+        )
+    return model
+
+
+def fingerprints(setup: Setup) -> dict[str, Any]:
+    """What stands for the text in the run's identity."""
+    parts = {CORPUS: setup.corpus, GENERAL: setup.general}
+    found: dict[str, Any] = {
+        name: hashes(corpus.facts["sources"]) for name, corpus in parts.items() if corpus is not None
+    }
+    return {**found, TOKENIZER: setup.corpus.facts["tokenizer_sha256"]}
+
+
+def hashes(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """SHA-256 of each file of a corpus, in order."""
+    return [str(source["sha256"]) for source in sources]
+
+
+def as_json(config: PretrainConfig) -> dict[str, Any]:
+    """The configuration as plain values."""
+    values: dict[str, Any] = json.loads(config.model_dump_json())
+    return values
