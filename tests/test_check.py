@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from tests.tiny import TEXTS
-from tunesmith import api, check_report, checking, data
+from tunesmith import api, check_report, checking, data, minhash, text_keys
 from tunesmith.checking import (
     duplicates,
     findings,
@@ -595,7 +595,22 @@ def test_the_output_on_the_page_is_what_comes(page: Path, tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     "module",
-    [api, checking.report, duplicates, findings, labels, lengths, near, spelling, splits, texts, tokens, check_report],
+    [
+        api,
+        checking.report,
+        minhash,
+        text_keys,
+        duplicates,
+        findings,
+        labels,
+        lengths,
+        near,
+        spelling,
+        splits,
+        texts,
+        tokens,
+        check_report,
+    ],
     ids=lambda module: module.__name__.rpartition(".")[2],
 )
 def test_examples_in_the_docstrings(module: Any) -> None:
@@ -622,7 +637,7 @@ def test_long_texts_shrink_the_sample() -> None:
 
 
 def test_near_twins_are_found_among_thousands_and_across_splits() -> None:
-    rows = [texts.loose_key(row["text"]) for row in clean_rows(3000)]
+    rows = [text_keys.loose_key(row["text"]) for row in clean_rows(3000)]
     split_of = [0] * 2000 + [1] * 1000
     for place in range(0, 100, 10):
         rows[2000 + place] = rows[place][:-5] + "hence"
@@ -665,5 +680,5 @@ def test_utf8_read_as_something_else_is_mojibake(text: str, codec: str) -> None:
 
 
 def test_words_of_scripts_with_marks_stay_apart() -> None:
-    assert texts.loose_key("की") != texts.loose_key("का")
-    assert texts.loose_key("ที่") != texts.loose_key("ทา")
+    assert text_keys.loose_key("की") != text_keys.loose_key("का")
+    assert text_keys.loose_key("ที่") != text_keys.loose_key("ทา")

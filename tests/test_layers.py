@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
-    {"errors", "contracts", "allocator", "dropout", "sharing", "short_attention", "strict_yaml"},
+    {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
+    | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state"},
     {"model", "folder_lock", "pages"},

@@ -54,7 +54,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
     ) -> None:
         """Train a language model on raw text, or go on training one; the same command again continues."""
-        flags = {
+        flags: dict[str, dict[str, Any]] = {
             "objective": {"name": objective},
             "model": {"name": model, "architecture": architecture, "size": size},
             "corpus": {"files": [*(files or []), *(corpus or [])] or None},

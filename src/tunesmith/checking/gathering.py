@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from tunesmith.checking.findings import MOST_EXAMPLES
 from tunesmith.checking.splits import Split
-from tunesmith.checking.texts import exact_key, find_faults, loose_key
+from tunesmith.checking.texts import find_faults
 from tunesmith.contracts import Labels, Task
 from tunesmith.errors import DataError
+from tunesmith.text_keys import exact_key, loose_key
 
 MOST_LABELS = 100_000
 """Label names told apart; beyond that it is no column of labels."""

@@ -11,27 +11,27 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.checking.sampling import hash_indices, mix
+from tunesmith.minhash import (
+    BANDS,
+    FEWEST_PIECES,
+    PIECE_BYTES,
+    Hashes,
+    band_keys,
+    cut_pieces,
+    sign_texts,
+    similarity,
+)
 
-PIECE_BYTES = 5
 MOST_BYTES = 2_000
 """Of each text, only the beginning is compared."""
-FEWEST_PIECES = 16
-"""Shorter texts resemble each other by chance."""
 SIMILARITY = 0.75
 """Share of pieces in common (Jaccard) from which two texts are nearly the same."""
-BANDS, BAND_ROWS = 12, 4
-"""A pair at 0.75 shares a band with probability 1 - (1 - 0.75**4)**12 = 0.99."""
 LOWEST_ESTIMATE = 0.55
 """Three standard deviations of the estimate below SIMILARITY."""
 MOST_CANDIDATES = 3
 """Rows that each row is compared with, in its own split and in earlier ones."""
 NEIGHBOURS = 2
 """Rows before it in a bucket that each row is paired with."""
-_BLOCK_BYTES = 500_000
-_SEED = 13
-
-Hashes = NDArray[np.uint32]
 Ints = NDArray[np.int64]
 
 
@@ -62,52 +62,13 @@ def find_near_twins(keys: Sequence[str], split_of: Sequence[int]) -> list[tuple[
     return list(_verify(data, later[chosen], earlier[chosen], is_across[chosen]))
 
 
-def sign_texts(data: Sequence[bytes]) -> Hashes:
-    """MinHash signatures (N, 48) of texts that have a piece at least."""
-    factors = hash_indices(0, BANDS * BAND_ROWS, _SEED) | np.uint64(1)
-    blocks = []
-    start = 0
-    while start < len(data):
-        end, size = start, 0
-        while end < len(data) and size < _BLOCK_BYTES:
-            size += len(data[end])
-            end += 1
-        blocks.append(_sign_block(data[start:end], factors))
-        start = end
-    return np.concatenate(blocks)
-
-
-def _sign_block(data: Sequence[bytes], factors: NDArray[np.uint64]) -> Hashes:
-    joined = np.frombuffer(b"".join(data), dtype=np.uint8)
-    lengths = np.array([len(text) for text in data])
-    ends = np.cumsum(lengths)
-    pieces = lengths - (PIECE_BYTES - 1)
-    packed = np.zeros(len(joined) - (PIECE_BYTES - 1), np.uint64)
-    for offset in range(PIECE_BYTES):
-        packed |= joined[offset : len(packed) + offset].astype(np.uint64) << np.uint64(8 * offset)
-    # Pieces that begin in one text and end in the next are none.
-    inside = np.ones(len(packed), bool)
-    for offset in range(1, PIECE_BYTES):
-        inside[ends[:-1] - offset] = False
-    hashed = mix(packed[inside])
-    starts = np.concatenate([[0], np.cumsum(pieces)[:-1]])
-    signed = np.empty((len(data), len(factors)), np.uint32)
-    for column, factor in enumerate(factors):
-        with np.errstate(over="ignore"):
-            values = ((hashed * factor) >> np.uint64(32)).astype(np.uint32)
-        signed[:, column] = np.minimum.reduceat(values, starts)
-    return signed
-
-
 def _candidates(signatures: Hashes) -> tuple[Ints, Ints]:
     """Pairs (later, earlier) that share a band: neighbours in its bucket, and each with the bucket's first."""
     count = len(signatures)
     pairs = [np.empty(0, np.int64)]
+    keys = band_keys(signatures)
     for band in range(BANDS):
-        columns = signatures[:, band * BAND_ROWS : (band + 1) * BAND_ROWS].astype(np.uint64)
-        key = mix(
-            mix(columns[:, 0] << np.uint64(32) | columns[:, 1]) ^ (columns[:, 2] << np.uint64(32) | columns[:, 3])
-        )
+        key = keys[:, band]
         order = np.argsort(key, kind="stable")
         ordered = key[order]
         for offset in range(1, NEIGHBOURS + 1):
@@ -152,19 +113,3 @@ def _verify(
         if similarity(pieces, cut_pieces(data[other])) >= SIMILARITY:
             done.add((row, across))
             yield row, other
-
-
-def similarity(one: set[bytes], other: set[bytes]) -> float:
-    """Pieces in common of all pieces (Jaccard).
-
-    Example:
-        >>> similarity(cut_pieces(b"abcdefgh"), cut_pieces(b"abcdefghi"))
-        0.8
-    """
-    common = len(one & other)
-    return common / (len(one) + len(other) - common)
-
-
-def cut_pieces(text: bytes) -> set[bytes]:
-    """All pieces of a text, one at each byte."""
-    return {text[start : start + PIECE_BYTES] for start in range(len(text) - PIECE_BYTES + 1)}

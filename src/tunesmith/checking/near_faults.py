@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tunesmith.checking.findings import MOST_EXAMPLES, Finding, Place, Sampled, say_rows, say_share
-from tunesmith.checking.near import PIECE_BYTES, SIMILARITY, find_near_twins
+from tunesmith.checking.near import SIMILARITY, find_near_twins
 from tunesmith.checking.sampling import Drawn
-from tunesmith.checking.texts import loose_key
 from tunesmith.contracts import Task
+from tunesmith.minhash import PIECE_BYTES
+from tunesmith.text_keys import loose_key
 
 ALIKE = f"{say_share(SIMILARITY)} or more of their {PIECE_BYTES}-letter pieces are the same"
 

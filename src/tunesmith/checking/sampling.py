@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.minhash import hash_indices
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,3 @@ def _smallest(kept: list[tuple[int, Drawn]], limit_rows: int, limit_characters: 
     mean = sum(drawn.characters for _, drawn in kept) / max(1, len(kept))
     rows = min(limit_rows, max(1, int(limit_characters / max(mean, 1))))
     return sorted(kept, key=lambda pair: pair[0])[:rows]
-
-
-def hash_indices(start: int, count: int, seed: int) -> NDArray[np.uint64]:
-    """Hashes (count,) of start, start + 1, …: SplitMix64 (Steele, Lea & Flood 2014)."""
-    with np.errstate(over="ignore"):
-        mixed = np.arange(start, start + count, dtype=np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
-        mixed = (mixed + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        return mix(mixed)
-
-
-def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread each value over all 64 bits (the finaliser of SplitMix64)."""
-    with np.errstate(over="ignore"):
-        mixed = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))

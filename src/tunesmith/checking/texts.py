@@ -1,17 +1,9 @@
-"""One text at a time: what it is compared by, and what is broken in it."""
+"""One text at a time: what is broken in it."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-
-_PIECES = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+")
-# Vowel signs and other marks are no letters to `re`, but without them words of Indic, Thai and other scripts and
-# words with points become equal.
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u109f\u1780-\u17ff"
-_HAS_MARKS = re.compile(f"[{_MARKS}]")
-_MARKED_PIECES = re.compile(rf"\d+(?:[.,:/]\d+)*|(?:[^\W\d_]|[{_MARKS}])+")
 
 # What Windows-1252 shows for the bytes 80 to BF, which follow the first byte of every longer UTF-8 character.
 _TAIL = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
@@ -40,29 +32,6 @@ _SUSPECT = re.compile(
     "\u2066-\u2069锛銆鐨鏄涓鍦浜鈥]|"
     f"[Ã-ß][{_TAIL}]|[ã-é][{_TAIL}]{{2}}"
 )
-
-
-def exact_key(text: str) -> str:
-    """The text with all runs of white space as one blank.
-
-    Example:
-        >>> exact_key(" Good\\n film ")
-        'Good film'
-    """
-    return " ".join(text.split())
-
-
-def loose_key(text: str) -> str:
-    """Letters and digits alone, in lower case and usual width; "" where there are none.
-
-    Example:
-        >>> loose_key("Ｇood, film: 1.5 ★"), loose_key("!!!")
-        ('goodfilm1.5', '')
-    """
-    if text.isascii():
-        return "".join(_PIECES.findall(text.lower()))
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join((_MARKED_PIECES if _HAS_MARKS.search(folded) else _PIECES).findall(folded))
 
 
 def _is_mojibake(text: str) -> bool:

@@ -143,7 +143,12 @@ def _check_path(path: Path) -> None:
         fix = f"give one of its files: {listed(files, 5)}" if files else f"give a {READABLE} file"
         raise DataError(f"{display(str(path))} is a folder, wanted a file", fix=fix)
     if not exists:
-        raise DataError(f"{display(str(path))} does not exist", fix=_find_similar(path))
+        raise missing_error(path)
+
+
+def missing_error(path: Path) -> DataError:
+    """The error that a file does not exist, which names the nearest one that does."""
+    return DataError(f"{display(str(path))} does not exist", fix=_find_similar(path))
 
 
 def _find_similar(path: Path) -> str:
@@ -187,16 +192,31 @@ def _examine(name: str, raw: BinaryIO, options: ReadOptions, spans: bool) -> Ope
 
 def _check_head(name: str, suffix: str, head: bytes, options: ReadOptions) -> None:
     """Refuse what the first bytes show to be no table of ours."""
-    for signature, kind in SIGNATURES:
-        if head.startswith(signature):
-            known = suffix if suffix in REMEDIES else kind
-            raise DataError(f"{display(name)} is a {known} file, wanted {READABLE}", fix=REMEDIES[known])
-    if head[:2] in UTF16_MARKS:
-        fix = "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"
-        raise DataError(f"{display(name)} is UTF-16, wanted UTF-8", fix=fix)
+    refuse_foreign(name, suffix, head, READABLE)
     if head[:4] == b"PAR1" and (options.format or SUFFIXES.get(suffix)) not in (None, "parquet"):
         fix = "add --set data.format=parquet"
         raise DataError(f"{display(name)} is a Parquet file by its content", fix=fix)
+
+
+def refuse_foreign(name: str, suffix: str, head: bytes, wanted: str) -> None:
+    """Refuse archives, spreadsheets and UTF-16, which their first bytes give away.
+
+    Args:
+        name: the source as the user named it.
+        suffix: in lower case, without .gz.
+        head: the first bytes, unpacked.
+        wanted: what can be read, for the message.
+
+    Raises:
+        DataError: it is one of them.
+    """
+    for signature, kind in SIGNATURES:
+        if head.startswith(signature):
+            known = suffix if suffix in REMEDIES else kind
+            raise DataError(f"{display(name)} is a {known} file, wanted {wanted}", fix=REMEDIES[known])
+    if head[:2] in UTF16_MARKS:
+        fix = "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW"
+        raise DataError(f"{display(name)} is UTF-16, wanted UTF-8", fix=fix)
 
 
 def _format(name: str, suffix: str, head: bytes, spans: bool) -> Format:

@@ -71,6 +71,7 @@ class MaskedLanguageModel:
 
     def _replaced(self, ids: NDArray[np.int64], numbers: np.random.Generator) -> NDArray[np.int64]:
         assert self.tokens is not None
+        assert self.tokens.mask_id is not None
         fate, other = numbers.random(len(ids)), numbers.choice(self.tokens.plain_ids, len(ids))
         drawn = self.config.mask_share + (1 - self.config.mask_share) / 2
         kept = np.where(fate < drawn, other, ids)

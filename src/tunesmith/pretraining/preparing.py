@@ -18,7 +18,7 @@ from tunesmith.corpora.corpus import Corpus, open_corpus
 from tunesmith.corpora.documents import DocumentOptions, stream_documents
 from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.tokenizer_facts import word_start_table
-from tunesmith.corpora.tokenizer_training import save_tokenizer, train_tokenizer
+from tunesmith.corpora.tokenizer_training import Family, Kind, save_tokenizer, train_tokenizer
 from tunesmith.corpora.windows import Windows
 from tunesmith.errors import ConfigError
 from tunesmith.events import Notice, Reading
@@ -33,7 +33,7 @@ from tunesmith.pretraining.config import PretrainConfig
 CORPUS, GENERAL, TOKENIZER = "corpus", "general", "tokenizer"
 """Folders inside a run's folder."""
 LEAST_POSITIONS = 512
-KINDS = {"encoder": "wordpiece", "decoder": "byte-bpe"}
+KINDS: Mapping[Family, Kind] = {"encoder": "wordpiece", "decoder": "byte-bpe"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def prepare(config: PretrainConfig, folder: Path) -> Generator[Notice | Reading,
 
 
 def _find_tokenizer(
-    config: PretrainConfig, folder: Path, base: BaseModelFolder | None, family: str
+    config: PretrainConfig, folder: Path, base: BaseModelFolder | None, family: Family
 ) -> Generator[Notice | Reading, None, Any]:
     """The tokenizer of the base model, of a folder, or a new one in the run's folder."""
     if base is not None:

@@ -31,6 +31,9 @@ from tunesmith.training import Course, Training
 Event = Notice | Reading | Plan | StepReport | Evaluated | Sample | Saved | Finished
 LAST_LOOK = 10
 """How many times the tokens of a look in between the last one takes."""
+LOOKS = 20
+"""In a run, where nobody says otherwise."""
+LEAST_LOOK_TOKENS = 4096
 OWN = frozenset({preparing.CORPUS, preparing.GENERAL, preparing.TOKENIZER})
 
 
@@ -88,7 +91,9 @@ class _Pretraining:
         trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}
         self.identity = make_identity(setup, checkpoint.hash_names(trainable))
         section = setup.config.evaluate
-        self.every_steps = section.steps or max(1, setup.schedule.total_steps // 20)
+        self.every_steps = section.steps or max(1, setup.schedule.total_steps // LOOKS)
+        in_between = self.every_steps * setup.config.train.batch_size * setup.config.model.context_tokens
+        self.look_tokens = min(section.tokens, max(LEAST_LOOK_TOKENS, in_between // 4))
         job = engine.Job(
             model=setup.model,
             task=setup.objective,
@@ -124,7 +129,7 @@ class _Pretraining:
 
     def look(self) -> dict[str, float]:
         """Scores of held-out text with the weights as they are."""
-        most = self.setup.config.evaluate.tokens
+        most = self.look_tokens
         scores = self._scores(self.guess(self.setup.corpus, most).loss, self.setup.corpus)
         if self.setup.general is not None:
             scores["general_loss"] = self.guess(self.setup.general, most).loss

@@ -32,7 +32,7 @@ def show_sample(model: Model, item: Encoded, precision: torch.dtype, *, causal: 
 
 
 def _complete(model: Model, item: Encoded) -> str:
-    ids = list(max(item.sequences, key=len))[:PROMPT_TOKENS]
+    ids = list(item.sequences[_longest(item)])[:PROMPT_TOKENS]
     prompt = len(ids)
     for _ in range(min(NEW_TOKENS, model.max_tokens - prompt)):
         scores = model.token_logits(_states(model, ids)[-1:])[0].float() / TEMPERATURE
@@ -43,8 +43,13 @@ def _complete(model: Model, item: Encoded) -> str:
     return f"{_read(model, ids[:prompt])} → {_read(model, ids[prompt:])}"
 
 
+def _longest(item: Encoded) -> int:
+    lengths = [len(sequence) for sequence in item.sequences]
+    return lengths.index(max(lengths))
+
+
 def _fill_in(model: Model, item: Encoded) -> str:
-    place = max(range(len(item.sequences)), key=lambda number: len(item.sequences[number]))
+    place = _longest(item)
     start = sum(len(sequence) for sequence in item.sequences[:place])
     ids = list(item.sequences[place])[:SHOWN_TOKENS]
     targets = list(item.target)[start : start + len(ids)]
@@ -58,7 +63,7 @@ def _fill_in(model: Model, item: Encoded) -> str:
             right = str(tokenizer.convert_ids_to_tokens(target))
             given = str(tokenizer.convert_ids_to_tokens(guess))
             words.append(f"[{given}]" if given == right else f"[{given} ≠ {right}]")
-    return tokenizer.convert_tokens_to_string(words).strip()
+    return str(tokenizer.convert_tokens_to_string(words)).strip()
 
 
 def _states(model: Model, ids: list[int]) -> Tensor:
