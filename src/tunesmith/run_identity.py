@@ -166,7 +166,7 @@ def find_finished(folder: Path, config: RunConfig, splits: Splits) -> Artifact |
             return None
         raise UserError(error.message, fix="--set output.overwrite=true makes it again") from error
     if not differences:
-        _drop_leftovers(folder, given)
+        drop_leftovers(folder, given)
         return found
     if config.output.overwrite:
         return None
@@ -190,7 +190,7 @@ def _ruled_rate(facts: Mapping[str, Any]) -> float | None:
     return None if chosen["reason"] == AS_SET else chosen["value"]
 
 
-def _drop_leftovers(folder: Path, given: Identity) -> None:
+def drop_leftovers(folder: Path, given: Identity) -> None:
     """Remove the states of the finished run where its process was killed just before it would have."""
     with suppress(CheckpointError, OSError):
         loaded, _ = checkpoint.newest(folder / CHECKPOINTS)

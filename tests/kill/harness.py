@@ -33,18 +33,29 @@ from tunesmith import artifact, checkpoint, fitting, training
 from tunesmith.events import Finished, Notice
 from tunesmith.labelled_rows import read_splits
 from tunesmith.preparation import make_parts, prepare
+from tunesmith.pretraining import running
 
 SECTIONS: dict[str, tuple[Any, str]] = {
     "s": (checkpoint, "save"),
     "r": (checkpoint, "_rotate"),
     "e": (training.Training, "evaluate"),
     "f": (fitting._Fitting, "finish"),
-    "w": (artifact, "write_artifact"),
+    "g": (running._Pretraining, "finish"),
+    "w": (artifact, "_write"),
     "p": (artifact, "_publish"),
 }
 """Mark → where the function stands. A child sends the mark when it enters and its capital when it leaves."""
 
-NAMES = {"s": "save", "r": "rotation", "e": "evaluation", "f": "finish", "w": "writing", "p": "publishing", "": "other"}
+NAMES = {
+    "s": "save",
+    "r": "rotation",
+    "e": "evaluation",
+    "f": "finish",
+    "g": "finish",
+    "w": "writing",
+    "p": "publishing",
+    "": "other",
+}
 OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "shutil.rmtree"}
 OPERATION, WAITING, DAMAGED, COMPLETE = b".", b"!", b"D", b"C"
 TRAINING_KILLS, FINISHING_KILLS = 7, 3
@@ -170,7 +181,7 @@ def _train(inputs: Path, out: Path, recipe: str, aim: Aim, pipe: int) -> NoRetur
     code = 1
     try:
         spy = _Spy(pipe, aim)
-        for event in fitting.run(runs.make_config(inputs, out, recipe=recipe)):
+        for event in runs.start_run(inputs, out, recipe):
             if isinstance(event, Notice) and "damaged" in event.text:
                 spy.tell(DAMAGED)
             if isinstance(event, Finished) and event.already_complete:
@@ -295,7 +306,7 @@ class Hunt:
         """First at the training, then at the end; half of all at saves."""
         draw = self.random
         if number >= TRAINING_KILLS:
-            mark, entry = draw.choice("wwpf"), 1
+            mark, entry = draw.choice([mark for mark in "wwpfg" if mark.encode() in alone.marks]), 1
         else:
             mark, entry = draw.choice("ssssser" if number else "ss "), draw.randint(1, 2)
         if not mark.strip():
@@ -341,9 +352,9 @@ def main() -> int:
     given = parser.parse_args()
     inputs = runs.make_inputs(given.folder / "inputs")
     preload(inputs)
-    hunters = []
+    hunters, names = [], [*runs.PRETRAINING, *runs.RECIPES]
     for number in range(given.hunters):
-        recipes = list(runs.RECIPES)[number :: given.hunters] or list(runs.RECIPES)
+        recipes = names[number :: given.hunters] or names
         hunt = Hunt(inputs, given.folder / f"hunter{number}", f"{given.seed}/{number}", recipes)
         hunters.append(os.fork())
         if hunters[-1] == 0:

@@ -16,11 +16,14 @@ import torch
 import yaml
 
 from tests.tiny import make_rows, make_tiny_trunk
+from tunesmith import fitting
 from tunesmith.config import RunConfig, merge, resolve_config
+from tunesmith.pretraining import running
+from tunesmith.pretraining.config import resolve_pretraining
 
 TRAIN_ROWS, DEV_ROWS = 56, 40
 WRONG_SHARE = 0.2
-LEFT_OUT = {"seconds", "output", "manifest_sha256", "checkpoint_steps", "keep_checkpoints"}
+LEFT_OUT = {"seconds", "speed", "output", "manifest_sha256", "checkpoint_steps", "keep_checkpoints"}
 TIMES = re.compile(r"\b\d+ s\b")
 CHANGING = re.compile(r'<section class="card" id="\w\w-(cost|making)".*?</section>|<dd>\d+ s</dd>', re.DOTALL)
 """Times, sizes and hashes in report.html."""
@@ -57,6 +60,24 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Name of a way to train → what it changes in SETTINGS; they differ in what a state and a finished folder hold."""
 
 
+PRETRAINING: dict[str, dict[str, Any]] = {
+    "mlm": {"objective": {"name": "mlm", "mask_rate": 0.3}, "model": {"dropout": 0.1}},
+    "clm": {"objective": {"name": "clm"}, "tokenizer": {"kind": "characters"}, "train": {"batch_tokens": 200}},
+    "electra": {"objective": {"name": "electra"}, "train": {"keep_checkpoints": 2}},
+}
+"""Likewise of pretraining: what each changes in PRETRAINING_SETTINGS."""
+PRETRAINING_SETTINGS: dict[str, Any] = {
+    "model": {
+        "context_tokens": 32,
+        "options": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+    },
+    "tokenizer": {"vocabulary": 150},
+    "corpus": {"validation_fraction": 0.2, "unit": "line"},
+    "train": {"epochs": 100, "max_steps": 14, "batch_size": 6, "learning_rate": 3e-3, "checkpoint_steps": 1},
+    "evaluate": {"steps": 4, "samples": 0},
+}
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Tiny models are slower with more, above all on a busy machine."""
@@ -71,6 +92,7 @@ def one_thread() -> Iterator[None]:
 def make_inputs(folder: Path) -> Path:
     """Write a tiny trunk and labelled texts, some of them labelled wrongly; returns the folder."""
     make_tiny_trunk(folder / "trunk")
+    write_text(folder / "lines.txt")
     rows = make_rows(TRAIN_ROWS + DEV_ROWS)
     noise = random.Random("noise")
     for row in rows:
@@ -82,6 +104,19 @@ def make_inputs(folder: Path) -> Path:
         write_rows(folder / f"{kind}-train.csv", labelled[:TRAIN_ROWS])
         write_rows(folder / f"{kind}-dev.csv", labelled[TRAIN_ROWS:])
     return folder
+
+
+def write_text(path: Path) -> None:
+    """Write lines for pretraining."""
+    path.write_text("".join(f"{row['text']}\n" for row in make_rows(60)), encoding="utf-8")
+
+
+def start_run(inputs: Path, out: Path, recipe: str) -> Iterator[Any]:
+    """The events of a small run, of either kind, into `out`."""
+    if recipe not in PRETRAINING:
+        return fitting.run(make_config(inputs, out, recipe=recipe))
+    places = {"corpus": {"files": [str(inputs / "lines.txt")]}, "output": {"folder": str(out)}}
+    return running.run(resolve_pretraining(PRETRAINING_SETTINGS, PRETRAINING[recipe], places))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

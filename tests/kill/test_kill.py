@@ -17,7 +17,7 @@ from tests.kill import runs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither fork nor SIGKILL")
 
-KILLS = 60
+KILLS = 80
 COLD_KILLS = 3
 ROOT = Path(__file__).parents[2]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}

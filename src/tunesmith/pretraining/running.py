@@ -25,7 +25,7 @@ from tunesmith.pretraining import items, looking, planning, preparing, showing, 
 from tunesmith.pretraining.card import render_card
 from tunesmith.pretraining.config import PretrainConfig
 from tunesmith.pretraining.preparing import Setup, prepare
-from tunesmith.run_identity import CHECKPOINTS, check_folder, versions
+from tunesmith.run_identity import CHECKPOINTS, check_folder, drop_leftovers, versions
 from tunesmith.training import Course, Training
 
 Event = Notice | Reading | Plan | StepReport | Evaluated | Sample | Saved | Finished
@@ -270,6 +270,7 @@ def find_finished(folder: Path, config: PretrainConfig) -> Mapping[str, Any] | N
     now = replace(saved, config=preparing.as_json(config), data_fingerprints=_fingerprints_now(config, saved))
     found = checkpoint.differences(saved, now)
     if not found:
+        drop_leftovers(folder, replace(now, base_model_sha256=(facts["base"] or {"sha256": ""})["sha256"]))
         metrics: Mapping[str, Any] = json.loads((folder / "metrics.json").read_text("utf-8"))
         return metrics
     if overwrite:
