@@ -2,7 +2,7 @@
 #   make demo PYTHON=python3.12                another interpreter
 #   make demo PIP_ARGS="--index-url URL"       another package index (README: PyTorch without CUDA)
 #   make test PYTEST_ARGS="-k packing"         some of the tests
-#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/
+#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/; of bench-pretrain lm_tinyshakespeare/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format wheel bench-train clean
+.PHONY: help setup demo test check format wheel bench-train bench-pretrain clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -43,6 +43,9 @@ wheel: $(STAMP)  ## build dist/*.whl
 
 bench-train: $(STAMP)  ## training speed beside a textbook loop and transformers.Trainer
 	$(BIN)/python -m benchmarks.bench_train --data $(DATA) $(BENCH_ARGS)
+
+bench-pretrain: $(STAMP)  ## a character model of tinyshakespeare: loss and seconds
+	$(BIN)/python -m benchmarks.pretrain_shakespeare --data $(DATA) $(BENCH_ARGS)
 
 clean:  ## remove build outputs and caches; keeps .venv and your runs
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
