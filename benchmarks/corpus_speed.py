@@ -1,7 +1,7 @@
-"""How fast raw text becomes token ids on the disk, in how much memory, and whether a killed run ends with the same bytes.
+"""How fast raw text becomes token ids on the disk, in how much memory, and if a killed run ends with the same bytes.
 
-The text is made: words by Zipf's law, sentences, documents of a few hundred words, some of them twice. The clock runs in a
-process of its own, which reads, drops duplicates, splits, tokenizes and writes; training the tokenizer is not in it.
+The text is made: words by Zipf's law, sentences, documents of a few hundred words, some of them twice. The clock runs
+in a process of its own, which reads, drops duplicates, splits, tokenizes and writes, with a tokenizer trained before.
 
 Run: python -m benchmarks.corpus_speed --megabytes 100
 """

@@ -242,7 +242,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, model_max_length
         TrainingError: the disk does not take it.
     """
     vocabulary = tokenizer.get_vocab()
-    family = next((name for name, roles in ROLES.items() if roles.get("mask", roles["pad"]) in vocabulary), "decoder")
+    marks = {"encoder": "[CLS]", "encoder-decoder": "<mask>"}
+    family = next((name for name, token in marks.items() if token in vocabulary), "decoder")
     names = {f"{role}_token": token for role, token in ROLES[family].items() if token in vocabulary}
     inputs = (
         ["input_ids", "token_type_ids", "attention_mask"] if family == "encoder" else ["input_ids", "attention_mask"]
