@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from tunesmith import durable
 from tunesmith.corpora.deduplicating import Duplicates, Memory
-from tunesmith.corpora.documents import START, DocumentOptions
+from tunesmith.corpora.documents import START, DocumentOptions, Position
 from tunesmith.corpora.files import fingerprint
 from tunesmith.corpora.pieces import PARTS, Counts, Piece, Place, Reading, stream_pieces
 from tunesmith.corpora.shard_files import (
@@ -203,6 +203,8 @@ class _Run:
                 self.place = piece.place
         if pieces:
             yield _Block(pieces, None)
+        # Behind the last file, so that what was left out at the end is not counted again.
+        self.place = Place(Position(len(self.plan["sources"])), 0)
 
     def _write(self) -> None:
         path = self.folder / shard_name(len(self.manifests))
