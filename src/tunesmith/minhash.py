@@ -55,7 +55,8 @@ def _sign_block(data: Sequence[bytes], factors: NDArray[np.uint64]) -> Hashes:
     starts = np.concatenate([[0], np.cumsum(pieces)[:-1]])
     # The upper halves of the products are compared; the least product has the least upper half.
     if len(data) == 1 and len(hashed) <= _AT_ONCE:
-        return ((hashed * factors[:, None]).min(axis=1) >> np.uint64(32)).astype(np.uint32)[None]
+        least: NDArray[np.uint64] = (hashed * factors[:, None]).min(axis=1)
+        return (least >> np.uint64(32)).astype(np.uint32)[None]
     signed = np.empty((len(data), len(factors)), np.uint32)
     for column, factor in enumerate(factors):
         signed[:, column] = np.minimum.reduceat(hashed * factor, starts) >> np.uint64(32)

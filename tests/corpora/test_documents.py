@@ -17,6 +17,7 @@ import tunesmith.corpora
 from tunesmith.corpora import cutting, documents, row_files, text_files
 from tunesmith.corpora.documents import DocumentOptions, Position, Tally, join_words, stream_documents
 from tunesmith.corpora.files import CorpusFile, fingerprint, list_files
+from tunesmith.corpora.sampling import sample_texts
 from tunesmith.corpora.text_files import find_unit
 from tunesmith.errors import DataError
 
@@ -322,3 +323,18 @@ def test_positions_survive_json() -> None:
     position = Position(2, 7, None)
     assert Position(**json.loads(json.dumps(position.as_json()))) == position
     assert Position(0, 0, 0) == documents.START
+
+
+def test_samples_are_spread_and_bounded(tmp_path: Path) -> None:
+    texts = [f"document number {number} " + "x" * 80 for number in range(1000)]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in texts))
+    sources, options = [str(path)], DocumentOptions()
+    assert list(sample_texts(sources, options)) == texts
+    some = list(sample_texts(sources, options, most_bytes=20_000))
+    assert sum(map(len, some)) <= 20_000 + 110
+    places = [texts.index(text) for text in some]
+    assert places == sorted(places)
+    assert 100 < len(some) < 250
+    assert places[-1] > 700
+    assert list(sample_texts(sources, options, most_bytes=20_000)) == some
+    assert list(sample_texts(sources, options, most_bytes=20_000, seed=1)) != some

@@ -122,6 +122,7 @@ def build_shards(
         _refuse_foreign(path)
         durable.clean_temporary(path, is_locked=True)
         if not (path / PLAN).is_file():
+            _clear(path)  # shards that nobody knows the texts of
             plan["validation"] = settle_validation(options.validation, sources, options.documents)
             durable.write_file_atomic(path / PLAN, _json(plan))
         plan = read_json(path / PLAN)
