@@ -346,16 +346,21 @@ def test_starts_of_segmented_words_reach_the_tokens(tmp_path: Path) -> None:
     wanted = options(documents=DocumentOptions(segmented=True), validation_fraction=0.0)
     list(build_shards(tmp_path / "out", sources, subwords, wanted))
     train = open_corpus(tmp_path / "out", verify=True).part("train")
-    assert train.words is not None
-    ids, begins = train.tokens.read(0, train.documents[0]), train.words.read(0, train.documents[0])
-    assert len(ids) == len(begins)
-    words, current = [], []
-    for number, begin in zip(ids.tolist()[1:-1], begins.tolist()[1:-1], strict=True):
-        if begin and current:
-            words.append(subwords.decode(current))
-            current = []
-        current.append(number)
-    assert [*words, subwords.decode(current)] == ["我们", "提出", "新的", "方法", "。", "第", "0", "号"]
+    first, second = train.documents.tolist()[:2]
+    assert words_of(train, 0, first, subwords) == ["我们", "提出", "新的", "方法", "。", "第", "0", "号"]
+    assert words_of(train, first, second, subwords) == ["New", " York", "的", "天", "😀", "第", "1", "号"]
+
+
+def words_of(part: CorpusPart, start: int, end: int, tokenizer: Tokenizer) -> list[str]:
+    """The words of a document, by their starts."""
+    assert part.words is not None
+    ids, begins = (stored.read(start, end - start).tolist() for stored in (part.tokens, part.words))
+    words: list[list[int]] = []
+    for number, begin in zip(ids[1:-1], begins[1:-1], strict=True):
+        if begin:
+            words.append([])
+        words[-1].append(number)
+    return [tokenizer.decode(word) for word in words]
 
 
 def test_tokens_of_large_vocabularies_take_four_bytes(tmp_path: Path) -> None:
