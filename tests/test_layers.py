@@ -13,7 +13,7 @@ LAYERS = [
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state"},
     {"model", "folder_lock", "pages"},
-    {"model_loading", "vocabulary", "optimization"},
+    {"corpora", "model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},

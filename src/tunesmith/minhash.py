@@ -17,6 +17,8 @@ FEWEST_PIECES = 16
 BANDS, BAND_ROWS = 12, 4
 """A pair at 0.75 shares a band with probability 1 - (1 - 0.75**4)**12 = 0.99."""
 _BLOCK_BYTES = 500_000
+_AT_ONCE = 5_000
+"""Pieces of a single text whose products with all factors are made in one call."""
 _SEED = 13
 
 Hashes = NDArray[np.uint32]
@@ -51,11 +53,13 @@ def _sign_block(data: Sequence[bytes], factors: NDArray[np.uint64]) -> Hashes:
         inside[ends[:-1] - offset] = False
     hashed = mix(packed[inside])
     starts = np.concatenate([[0], np.cumsum(pieces)[:-1]])
+    # The upper halves of the products are compared; the least product has the least upper half.
+    if len(data) == 1 and len(hashed) <= _AT_ONCE:
+        least: NDArray[np.uint64] = (hashed * factors[:, None]).min(axis=1)
+        return (least >> np.uint64(32)).astype(np.uint32)[None]
     signed = np.empty((len(data), len(factors)), np.uint32)
     for column, factor in enumerate(factors):
-        with np.errstate(over="ignore"):
-            values = ((hashed * factor) >> np.uint64(32)).astype(np.uint32)
-        signed[:, column] = np.minimum.reduceat(values, starts)
+        signed[:, column] = np.minimum.reduceat(hashed * factor, starts) >> np.uint64(32)
     return signed
 
 

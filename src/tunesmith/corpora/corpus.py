@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tunesmith import durable
 from tunesmith.corpora.pieces import PARTS
+from tunesmith.corpora.plan import FINISHED, FORMAT, PLAN, read_json
 from tunesmith.corpora.shard_files import MANIFEST, shard_name
-from tunesmith.corpora.shards import FINISHED, FORMAT, read_json
 from tunesmith.errors import DataError
 
 _OPEN_FILES = 200
@@ -148,7 +148,7 @@ def open_corpus(folder: str | Path, *, verify: bool = False) -> Corpus:
     """
     path = Path(folder)
     if not (path / FINISHED).is_file():
-        what = "is not finished" if (path / "plan.json").is_file() else "is no corpus"
+        what = "is not finished" if (path / PLAN).is_file() else "is no corpus"
         raise DataError(f"{path} {what}: there is no {FINISHED}", fix="run the command that makes it to its end")
     facts = read_json(path / FINISHED)
     if facts["format"] != FORMAT:

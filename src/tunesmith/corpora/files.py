@@ -151,7 +151,7 @@ def open_unpacked(file: CorpusFile, start_byte: int = 0) -> Iterator[tuple[Binar
             yield stream, start_byte
             return
         head = _peek(stream)
-        refuse_foreign(str(file.path), _suffix(file.path)[0], head, READABLE)
+        refuse_foreign(str(file.path), "", head, READABLE)
         if head[:4] == b"PAR1":
             raise DataError(f"{file.name} is a Parquet file by its content", fix="name it .parquet")
         mark = 3 if head[:3] == b"\xef\xbb\xbf" else 0

@@ -144,8 +144,9 @@ class ShardBuilder:
 
 
 def _word_bytes(piece: Piece, encoding: Any) -> bytes:
-    """1 for each token whose first character begins a word."""
-    places = np.array([start for start, _ in encoding.offsets], np.int64)
+    """1 for each token whose first character, a blank in front aside, begins a word."""
+    text = piece.text
+    places = np.array([start + (end > start + 1 and text[start] == " ") for start, end in encoding.offsets], np.int64)
     wanted = piece.word_starts if piece.word_starts is not None else np.empty(0, np.int64)
     begins = np.isin(places, wanted)
     # Bytes of one character share its place; the word begins with the first of them.

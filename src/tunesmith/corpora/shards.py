@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,25 +11,30 @@ from tokenizers import Tokenizer
 
 from tunesmith import durable
 from tunesmith.corpora.deduplicating import Duplicates, Memory
-from tunesmith.corpora.documents import START, DocumentOptions
-from tunesmith.corpora.files import fingerprint
+from tunesmith.corpora.documents import START, DocumentOptions, Position
 from tunesmith.corpora.pieces import PARTS, Counts, Piece, Place, Reading, stream_pieces
+from tunesmith.corpora.plan import (
+    FINISHED,
+    PLAN,
+    clear_corpus,
+    find_changes,
+    make_plan,
+    read_json,
+    refuse_foreign_files,
+    to_json,
+)
 from tunesmith.corpora.shard_files import (
     PREFIX,
     ShardBuilder,
     count_bytes,
     read_place,
     shard_name,
-    token_type,
     verified_shards,
 )
 from tunesmith.corpora.splitting import Validation, settle_validation
-from tunesmith.data.rejects import listed, shorten
 from tunesmith.errors import DataError, UserError
-from tunesmith.folder_lock import LOCK_NAME, lock_folder
+from tunesmith.folder_lock import lock_folder
 
-PLAN, FINISHED = "plan.json", "corpus.json"
-FORMAT = 1
 BLOCK_BYTES = 1_000_000
 """Text that the tokenizer is given at once."""
 
@@ -110,20 +113,21 @@ def build_shards(
         message = f"validation_fraction is {options.validation_fraction}, wanted 0 or more and less than 1"
         raise UserError(message, fix="take 0.01, say")
     plain = plain_tokenizer(tokenizer)
-    plan = _make_plan(sources, plain, options)
+    plan = make_plan(sources, plain, asdict(options))
     with lock_folder(path):
-        if overwrite and _changes(path, plan):
-            _clear(path)
-        if changes := _changes(path, plan):
+        if overwrite and find_changes(path, plan):
+            clear_corpus(path)
+        if changes := find_changes(path, plan):
             message = f"{path} holds another corpus; changed: {'; '.join(changes)}"
             raise UserError(message, fix="choose another folder, or have it overwritten (overwrite)")
         if (path / FINISHED).is_file():
             return
-        _refuse_foreign(path)
+        refuse_foreign_files(path)
         durable.clean_temporary(path, is_locked=True)
         if not (path / PLAN).is_file():
+            clear_corpus(path)  # shards that nobody knows the texts of
             plan["validation"] = settle_validation(options.validation, sources, options.documents)
-            durable.write_file_atomic(path / PLAN, _json(plan))
+            durable.write_file_atomic(path / PLAN, to_json(plan))
         plan = read_json(path / PLAN)
         yield from _Run(path, sources, plain, options, plan).shards()
 
@@ -203,6 +207,8 @@ class _Run:
                 self.place = piece.place
         if pieces:
             yield _Block(pieces, None)
+        # Behind the last file, so that what was left out at the end is not counted again.
+        self.place = Place(Position(len(self.plan["sources"])), 0)
 
     def _write(self) -> None:
         path = self.folder / shard_name(len(self.manifests))
@@ -235,86 +241,10 @@ class _Run:
             raise DataError(f"no text is left to train on; left out: {why}", fix="check the files, or hold less out")
         shards = [{part: m["parts"][part] for part in PARTS} for m in self.manifests]
         content = {**self.plan, "totals": totals, "shards": shards}
-        durable.write_file_atomic(self.folder / FINISHED, _json(content))
+        durable.write_file_atomic(self.folder / FINISHED, to_json(content))
 
 
 @dataclass(frozen=True)
 class _Block:
     pieces: list[Piece]
     place: Place | None
-
-
-def _make_plan(sources: Sequence[str], tokenizer: Tokenizer, options: ShardOptions) -> dict[str, Any]:
-    vocabulary = tokenizer.get_vocab_size()
-    plan = {
-        "format": FORMAT,
-        "sources": fingerprint(sources),
-        "tokenizer_sha256": hashlib.sha256(tokenizer.to_str().encode()).hexdigest(),
-        "vocabulary": vocabulary,
-        "token_type": token_type(vocabulary),
-        "options": asdict(options),
-    }
-    content: dict[str, Any] = json.loads(_json(plan))
-    return content
-
-
-def _changes(folder: Path, plan: dict[str, Any]) -> list[str]:
-    """What differs from the corpus that the folder holds, in words; [] where it holds none."""
-    name = next((name for name in (FINISHED, PLAN) if (folder / name).is_file()), None)
-    if name is None:
-        return []
-    stored = read_json(folder / name)
-    if stored["format"] != plan["format"]:
-        return [f"the format, {stored['format']} → {plan['format']}"]
-    changes = []
-    before, now = (_hashes(content) for content in (stored, plan))
-    if before != now:
-        names = [source["name"] for source in plan["sources"] if source["sha256"] not in before]
-        changes.append(f"the texts ({listed(names, 3) if names else 'fewer files, or another order'})")
-    if stored["tokenizer_sha256"] != plan["tokenizer_sha256"]:
-        changes.append("the tokenizer")
-    old, new = (_flat(content["options"]) for content in (stored, plan))
-    changes += [f"{key}, {shorten(old.get(key))} → {shorten(new[key])}" for key in new if old.get(key) != new[key]]
-    return changes
-
-
-def _hashes(plan: Mapping[str, Any]) -> list[str]:
-    return [source["sha256"] for source in plan["sources"]]
-
-
-def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: value for key, value in options.items() if key != "documents"}, **options["documents"]}
-
-
-def _refuse_foreign(folder: Path) -> None:
-    own = {PLAN, FINISHED, LOCK_NAME}
-    names = [path.name for path in sorted(folder.iterdir())]
-    other = [n for n in names if n not in own and not n.startswith(PREFIX) and not durable.is_temporary(n)]
-    if other:
-        raise UserError(f"{folder} holds other files: {listed(other, 3)}", fix="choose an empty folder")
-
-
-def _clear(folder: Path) -> None:
-    """Remove a corpus so that no half of it is taken for a whole one."""
-    for path in [folder / FINISHED, *sorted(folder.glob(f"{PREFIX}*"), reverse=True), folder / PLAN]:
-        if path.exists():
-            durable.discard(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read plan.json or corpus.json.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        if isinstance(content, dict) and {"format", "sources", "tokenizer_sha256", "options"} <= set(content):
-            return content
-    except ValueError:
-        pass
-    raise UserError(f"{path} is damaged", fix="remove the folder and make the corpus again")
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

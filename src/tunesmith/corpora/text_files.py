@@ -20,8 +20,10 @@ PART_CHARACTERS = 1_000_000
 """Longer documents come in parts."""
 _EXAMINED_BYTES = 1 << 20
 _LONG_BYTES = 4 * PART_CHARACTERS
+_END = rb"(?>\r\n|\n|\r)"  # atomic: the two halves of \r\n are not two ends
 _BLANK = rb"(?:[ \t\f\v]|\xe3\x80\x80|\xc2\xa0)*"
-_BREAK = re.compile(rb"(?:\r\n|\n|\r)(?:" + _BLANK + rb"(?:\r\n|\n|\r))+")
+_BREAK = re.compile(_END + rb"(?:" + _BLANK + _END + rb")+")
+_BLANK_LINES = re.compile(rb"(?:" + _BLANK + _END + rb")*")
 _SPACE_AT_END = re.compile(rb"(?:[ \t\f\v\r\n]|\xe3\x80\x80|\xc2\xa0|\xe3\x80?|\xc2)*\Z")
 _SENTENCE_END = re.compile("[.!?…。！？；:：;][\"'”’」』）)\\]】》]*\\s*$")
 
@@ -137,8 +139,10 @@ def _split_paragraphs(stream: BinaryIO, offset: int) -> Iterator[_Chunk]:
         if is_end:
             yield from _paragraph(data, place, len(data), offset, is_inside)
         elif solid - place > _LONG_BYTES:
-            yield _Chunk(data[place:solid], offset + place, offset + solid, False)
-            place, is_inside = solid, True
+            place = place if is_inside else _behind_blank_lines(data, place, solid)
+            if place < solid:
+                yield _Chunk(data[place:solid], offset + place, offset + solid, False)
+                place, is_inside = solid, True
         rest = data[place:]
         offset += place
 
@@ -154,11 +158,15 @@ def _paragraph(data: bytes, start: int, end: int, offset: int, is_inside: bool) 
     """One paragraph, unless it is blank; a long one always needs its end."""
     text = data[start:end].rstrip()
     if not is_inside:
-        lines_before = re.match(rb"(?:" + _BLANK + rb"(?:\r\n|\n|\r))*", text)
-        skipped = lines_before.end() if lines_before else 0
+        skipped = _behind_blank_lines(text, 0, len(text))
         text, start = text[skipped:], start + skipped
     if text or is_inside:
         yield _Chunk(text, offset + start, offset + start + len(text), True)
+
+
+def _behind_blank_lines(data: bytes, start: int, end: int) -> int:
+    found = _BLANK_LINES.match(data, start, end)
+    return found.end() if found is not None else start
 
 
 class _Decoder:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from tunesmith import durable
+from tunesmith.corpora.wordpiece_training import learn_entries
 from tunesmith.errors import ConfigError, DataError
 
 Kind = Literal["wordpiece", "bpe", "byte-bpe", "unigram", "characters"]
@@ -87,8 +88,15 @@ def train_tokenizer(
         tokenizer.add_special_tokens(special)
     else:
         alphabet = _most_common(counts, max(1, int(room * ALPHABET_SHARE)), COVERAGE)
-        with _one_thread():
-            tokenizer.train_from_iterator(held, _trainer(kind, vocab_size, special, alphabet, family))
+        if kind == "wordpiece":  # by our own means, see there
+            entries = [*special, *learn_entries(tokenizer, held, alphabet, room, LONGEST_TOKEN)]
+            tokenizer.model = _word_pieces(dict.fromkeys(entries), ROLES[family]["unk"])
+            tokenizer.add_special_tokens(special)
+        else:
+            with _one_thread():
+                tokenizer.train_from_iterator(held, _trainer(kind, vocab_size, special, alphabet, family))
+            if kind == "unigram":
+                tokenizer.model = _settled(tokenizer, special)
     _set_post_processor(tokenizer, family)
     return tokenizer
 
@@ -99,7 +107,7 @@ def _has_unknown(kind: Kind, family: Family) -> bool:
 
 def _model(kind: Kind, unknown: str) -> Any:
     if kind == "wordpiece":
-        return models.WordPiece(unk_token=unknown, max_input_chars_per_word=100)
+        return _word_pieces({unknown: None}, unknown)
     if kind == "bpe":
         return models.BPE(unk_token=unknown)
     if kind == "byte-bpe":
@@ -109,6 +117,11 @@ def _model(kind: Kind, unknown: str) -> Any:
 
 def _word_level(vocabulary: dict[str, int], unknown: str) -> Any:
     return models.WordLevel(vocabulary, unk_token=unknown)
+
+
+def _word_pieces(entries: dict[str, None], unknown: str) -> Any:
+    vocabulary = {token: number for number, token in enumerate(entries)}
+    return models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100)
 
 
 def _set_text_steps(tokenizer: Any, kind: Kind, lowercase: bool) -> None:
@@ -166,9 +179,27 @@ def _trainer(kind: Kind, vocab_size: int, special: list[str], alphabet: list[str
         return trainers.UnigramTrainer(**shared, initial_alphabet=alphabet, unk_token=ROLES[family]["unk"])
     # The whole alphabet is given, as the trainer's own choice between equally rare characters is made by chance.
     shared |= {"initial_alphabet": alphabet, "limit_alphabet": len(alphabet)}
-    if kind == "bpe":
-        return trainers.BpeTrainer(**shared, max_token_length=LONGEST_TOKEN)
-    return trainers.WordPieceTrainer(**shared)
+    return trainers.BpeTrainer(**shared, max_token_length=LONGEST_TOKEN)
+
+
+def _settled(tokenizer: Any, special: list[str]) -> Any:
+    """The same model with pieces and scores that do not vary from run to run.
+
+    The trainer goes through a hash table, whose order differs from run to run. It shows in the last digits of sums,
+    and in the scores of characters that no piece was left for: the trainer gives them falling scores in steps of
+    0.0001 as they come. Here sums are rounded and these characters put in the order of their code.
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    scores: dict[str, float] = {piece: score for piece, score in model["vocab"] if piece not in special}
+    single = sorted((score, piece) for piece, score in scores.items() if len(piece) == 1)
+    steps = [(score - single[0][0]) / 0.0001 for score, _ in single]
+    run = [pair for pair, step in zip(single, steps, strict=True) if abs(step - round(step)) < 1e-5]
+    for (score, _), piece in zip(run, sorted((piece for _, piece in run), reverse=True), strict=True):
+        scores[piece] = score
+    stepped = {piece for _, piece in run}
+    rounded = {piece: round(score, 4 if piece in stepped else 3) for piece, score in scores.items()}
+    ordered = sorted(rounded.items(), key=lambda pair: (-pair[1], pair[0]))
+    return models.Unigram([*((token, 0.0) for token in special), *ordered], model["unk_id"], False)
 
 
 def _set_post_processor(tokenizer: Any, family: Family) -> None:
@@ -211,7 +242,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, model_max_length
         TrainingError: the disk does not take it.
     """
     vocabulary = tokenizer.get_vocab()
-    family = next((name for name, roles in ROLES.items() if roles.get("mask", roles["pad"]) in vocabulary), "decoder")
+    marks = {"encoder": "[CLS]", "encoder-decoder": "<mask>"}
+    family = next((name for name, token in marks.items() if token in vocabulary), "decoder")
     names = {f"{role}_token": token for role, token in ROLES[family].items() if token in vocabulary}
     inputs = (
         ["input_ids", "token_type_ids", "attention_mask"] if family == "encoder" else ["input_ids", "attention_mask"]

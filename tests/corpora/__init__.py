@@ -1,0 +1,1 @@
+"""Raw texts: documents, tokenizers, shards, windows."""
