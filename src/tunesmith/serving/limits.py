@@ -20,6 +20,7 @@ class Limits:
         body_s: likewise its body.
         answer_s: a request whose answer would come later gets 503; its work is dropped.
         idle_s: an idle connection is closed after it.
+    read_s: a client that takes less of its answer than READ_BYTES within it is let go.
         remembered_rows: most answered rows that are kept in memory for feedback.
         remembered_characters: likewise most characters of their texts.
         remembered_s: they are forgotten after it.
@@ -39,6 +40,7 @@ class Limits:
     body_s: float = 15.0
     answer_s: float = 10.0
     idle_s: float = 15.0
+    read_s: float = 15.0
     remembered_rows: int = 20_000
     remembered_characters: int = 20_000_000
     remembered_s: float = 3_600.0
