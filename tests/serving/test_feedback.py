@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,23 @@ def test_bad_feedback_is_refused(client: Client, content: dict[str, Any], field:
     answer = client.post("/v1/feedback", content)
     assert answer.status == 422
     assert answer.error["field"].startswith(field)
+
+
+@pytest.mark.parametrize("right", [10**400, -(10**400), True, "1e999"], ids=["large", "small", "true", "text"])
+def test_numbers_beyond_all_bounds_are_refused(start: Start, models: dict[str, Hosted], right: Any) -> None:
+    client, _ = start(models={"reviews": numeric(models["reviews"])})
+    answer = give(client, id=GONE, right=right, row=ROW)
+    assert answer.status == 422
+    assert answer.error["field"] == "right"
+    assert len(answer.body) < 500
+
+
+def numeric(hosted: Hosted) -> Hosted:
+    """The same model as if it gave numbers; it is not asked."""
+    labels = replace(hosted.labels, names=(), counts=(), kind="number")
+    predictor = copy.copy(hosted.predictor)
+    predictor.artifact = replace(hosted.predictor.artifact, labels=labels)
+    return replace(hosted, predictor=predictor)
 
 
 def test_no_feedback_no_text_on_the_disk(start: Start) -> None:
@@ -191,6 +210,21 @@ def test_a_failing_disk_is_said_and_overcome(start: Start, monkeypatch: pytest.M
     monkeypatch.setattr(feedback_store, "_write", good)
     assert give(client, id=GONE, right="negative", row=ROW).status == 201
     assert len(stored(client, service)) == 1
+
+
+def test_a_file_that_is_taken_away_is_made_anew(start: Start) -> None:
+    """SQLite would go on writing into a file that has no name any more; what it acknowledges then is lost."""
+    client, service = start()
+    path, moved = service.store.path, service.store.path.with_name("last-month.db")
+    assert give(client, id=GONE, right="negative", row=ROW).status == 201
+    path.rename(moved)
+    assert give(client, id=GONE, right="positive", row=ROW).status == 201
+    assert [found.row["label"] for found, _ in read_feedback(moved)] == ["negative"]
+    assert [found.row["label"] for found in stored(client, service)] == ["positive"]
+    path.unlink()
+    assert give(client, id=GONE, right="negative", row=ROW).status == 201
+    assert [found.row["label"] for found in stored(client, service)] == ["negative"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_acknowledged_feedback_survives_kill(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ CUT_SHORT = Problem(400, "the connection was closed before the request was compl
 READ_BYTES = 16_384
 """What a client must take of a waiting answer within `Limits.read_s`, unless it takes all."""
 QUEUE_BYTES = 131_072
-"""What the system queues for a client. By itself it would queue megabytes, and tell of progress a megabyte at a time."""
+"""What the system queues for a client; by itself it queues megabytes, and tells of progress a megabyte at a time."""
 
 
 def make_protocol(limits: Limits) -> type[asyncio.Protocol]:
