@@ -168,3 +168,11 @@ def test_the_description_has_examples_that_work(client: Client) -> None:
     assert client.post("/v1/feedback", sample["one"]["value"]).status == 201
     references = {part.split('"')[0] for part in json.dumps(described).split('"#/components/schemas/')[1:]}
     assert references <= set(described["components"]["schemas"])
+
+
+def test_nobody_is_sent_elsewhere(client: Client) -> None:
+    """A redirect would name the server as it sees itself, without the TLS and the path of a proxy before it."""
+    for path in ("/v1/models/", "/health/live/", "/v1/models/reviews/predict/"):
+        answer = client.call("GET", path)
+        assert answer.status == 404
+        assert "location" not in answer.headers

@@ -129,19 +129,23 @@ def test_no_feedback_no_text_on_the_disk(start: Start) -> None:
 def test_memory_is_bounded_in_rows_text_and_time(models: dict[str, Hosted]) -> None:
     now = [0.0]
     hosted = models["reviews"]
-    memory = Memory(Limits(remembered_rows=3, remembered_characters=100, remembered_s=10), clock=lambda: now[0])
-    prediction = hosted.task.Prediction(label="negative")
+    memory = Memory(Limits(remembered_rows=3, remembered_bytes=100, remembered_s=10), clock=lambda: now[0])
 
-    def keep(text: str) -> str:
+    def keep(text: str, **prediction: Any) -> str:
         return memory.keep(hosted, hosted.task.Row(text=text), prediction)
 
     names = [keep("a") for _ in range(4)]
     assert [memory.find(name) is not None for name in names] == [False, True, True, True]
-    long = keep("x" * 99)
-    assert [memory.find(name) is not None for name in names] == [False, False, False, True]
+    keep("a", probabilities={f"label {place}": 0.01 for place in range(100)})
+    assert len(memory) == 0, "answers take room, not only texts: a model may know thousands of labels"
+    memory.keep(hosted, hosted.task.Row(text="a", label=["x" * 60] * 9), {})
+    assert memory.size_bytes < 20, "the right answer is not asked about"
+    short = keep("a")
+    long = keep("x" * 80)
+    assert (memory.find(short) is None, memory.find(long) is None) == (True, False)
     now[0] = 10.5
     assert memory.find(long) is None
-    assert (len(memory), memory.characters) == (0, 0)
+    assert (len(memory), memory.size_bytes) == (0, 0)
 
 
 def test_export_gives_rows_that_fit_and_check_read(start: Start, tmp_path: Path, tiny_bert: Path) -> None:
