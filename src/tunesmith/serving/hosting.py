@@ -36,6 +36,7 @@ class Hosted:
         manifest_sha256: of the file that names all others with their SHA-256.
         precision: "fp32" or "bf16", of the large matrix products.
         autocast: whether PyTorch has to turn them to bf16 in each pass, because they are not laid out so.
+        most_tokens: what it reads of a row that is too long; None where it reads all of it, in windows.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Hosted:
     manifest_sha256: str = ""
     precision: str = "fp32"
     autocast: bool = False
+    most_tokens: int | None = None
 
     @property
     def task(self) -> Task:
@@ -165,7 +167,17 @@ def _load(name: str, folder: Path, precision: str) -> Hosted:
         raise UserError(message, fix="leave --precision out")
     packed = prepack(predictor.model, torch.bfloat16 if in_bf16 else torch.float32)
     documents = _read(folder / CARD), _read(folder / REPORT)
-    return Hosted(name, predictor, *documents, _digest(folder / FACTS), precision, autocast=in_bf16 and not packed)
+    version, autocast = _digest(folder / FACTS), in_bf16 and not packed
+    return Hosted(name, predictor, *documents, version, precision, autocast, find_most_tokens(predictor))
+
+
+def find_most_tokens(predictor: api.Predictor) -> int | None:
+    """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
+    task, model = predictor.task, predictor.model
+    long = "a " * (4 * model.max_tokens)
+    row = task.Row(**{column.name: long for column in task.columns if column.role == "text" and column.required})
+    items = task.encode([row], inference.make_context(model, predictor.artifact.labels))
+    return items[0].length_tokens if len(items) == 1 else None
 
 
 def _read(path: Path) -> str | None:
