@@ -135,7 +135,8 @@ def _export(console: Console, file: str, out: str, model: str | None, *, overwri
     check_target(out, overwrite=overwrite)
     rows, name = export_feedback(Path(file), model)
     write_rows(rows, Path(out))
-    show_notice(console, f"{len(rows):,} rows with feedback on {name}: {out}")
+    rows_word = "row" if len(rows) == 1 else "rows"
+    show_notice(console, f"{len(rows):,} {rows_word} with feedback on {name}: {out}")
 
 
 def check_packages() -> None:

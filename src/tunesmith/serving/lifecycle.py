@@ -127,7 +127,9 @@ def open_listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise UserError(f"cannot listen at {host}, port {port}: {reason}", fix="give another --port") from None
+        raise UserError(
+            f"cannot listen at {host}, port {port}: {reason}", fix="give another --host or --port"
+        ) from None
 
 
 def _tune_process() -> None:
