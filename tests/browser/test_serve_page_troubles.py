@@ -121,6 +121,24 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(address: str, open_page: OpenPag
     page.wait_for_selector("text=Without a key the server does not answer.")
 
 
+def test_links_are_renewed_with_a_key(address: str, open_page: OpenPage) -> None:
+    """Their tickets last ten minutes, for the models that are not chosen just now as well."""
+    api = label_api(["yes", "no"])
+    api.models = [{**api.models[0], "name": name, "links": {"card": f"/{name}?ticket=old"}} for name in ("one", "two")]
+
+    def prepare(page: Any) -> None:
+        page.clock.install()
+        page.add_init_script("sessionStorage.setItem('tunesmith.key', 'good')")
+        api.install(page)
+
+    page = ready(open_page(address, prepare=prepare))
+    api.models = [{**model, "links": {"card": f"/{model['name']}?ticket=new"}} for model in api.models]
+    page.clock.run_for(301_000)
+    page.wait_for_selector("#links a[href$='/one?ticket=new']")
+    page.select_option("#picker", "two")
+    page.wait_for_selector("#links a[href$='/two?ticket=new']", timeout=2_000)
+
+
 def test_offsets_are_python_s(address: str, open_page: OpenPage) -> None:
     page = open_page(address)
     texts = ["", "abc", EMOJI_TEXT, "e\u0301 ＡＢＣ 𠮷", "🎉" * 3]

@@ -49,7 +49,7 @@ async function loadModels() {
   stopWatching();
   place.replaceChildren();
   get("workplace").hidden = false;
-  fillPicker(models, choose);
+  fillPicker(models, (name) => choose(models.find((one) => one.name === name))); // as they are then: links are renewed
   choose(models.find(({ name }) => name === model?.name) ?? models[0]);
 }
 
@@ -267,5 +267,6 @@ startKeys();
 startHistory(reopen);
 startAsking({ onRows: ask, onFile: askFile });
 setInterval(renewLinks, NEW_LINKS_MS);
+document.addEventListener("visibilitychange", renewLinks);
 await loadModels();
 document.documentElement.dataset.ready = "true";

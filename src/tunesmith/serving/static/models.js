@@ -5,11 +5,11 @@ import { formatNumber, say, word } from "./words.js";
 
 const FIRST_LABELS = 12;
 
-/** Fill the list of models; it is shown where there are several. */
+/** Fill the list of models; it is shown where there are several. `onChoose` gets a name. */
 export function fillPicker(models, onChoose) {
   const picker = get("picker");
   picker.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  picker.onchange = () => onChoose(models.find(({ name }) => name === picker.value));
+  picker.onchange = () => onChoose(picker.value);
   get("picker-box").hidden = models.length < 2;
 }
 
