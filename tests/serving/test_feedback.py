@@ -117,6 +117,23 @@ def numeric(hosted: Hosted) -> Hosted:
     return replace(hosted, predictor=predictor)
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("reviews", [str(number) for number in range(1_000)]),
+        ("reviews", "|".join(str(number) for number in range(1_000))),
+        ("names", [{"start": 0, "end": 4, "label": "THING"}] * 1_000),
+    ],
+    ids=["labels", "text", "entities"],
+)
+def test_more_than_can_be_right_is_not_looked_at(client: Client, name: str, right: Any) -> None:
+    """Each of 200,000 made-up labels would be compared with all there are, while nobody else is served."""
+    answer = give(client, id=f"{name}.01", right=right, row=ROW)
+    assert answer.status == 422
+    assert answer.error["field"] == "right"
+    assert "at most" in answer.error["message"]
+
+
 def test_no_feedback_no_text_on_the_disk(start: Start) -> None:
     client, service = start()
     client.predict({"text": "a very secret text"})

@@ -89,6 +89,7 @@ def _with_answer(right: Any, hosted: Hosted, row: dict[str, Any]) -> dict[str, A
     Raises:
         Problem: the answer is none that the model can give (422).
     """
+    _check_size(right, hosted, row)
     labelled = {**row, hosted.label_field: right}
     try:
         checked = bodies.validate(hosted.task.Row, labelled, {hosted.label_field: "right"})
@@ -105,6 +106,22 @@ def _with_answer(right: Any, hosted: Hosted, row: dict[str, Any]) -> dict[str, A
         fix = f"use one of: {listed(hosted.labels.names, SHOWN_LABELS)}"
         raise Problem(422, f"this model does not know the label {shorten(unknown[0])}", fix=fix, field="right")
     return checked.model_dump(mode="json", exclude_none=True)
+
+
+def _check_size(right: Any, hosted: Hosted, row: dict[str, Any]) -> None:
+    """Refuse what is longer than any right answer, before each part of it is compared with all labels."""
+    names = hosted.labels.names
+    if isinstance(right, str):
+        most = 2 * sum(map(len, names)) + 1_000
+    elif isinstance(right, list) and hosted.labels.kind == "entities":
+        most = sum(len(value) for value in row.values() if isinstance(value, str))
+    elif isinstance(right, list):
+        most = max(10, len(names))
+    else:
+        return
+    if len(right) > most:
+        message = f"the right answer has a length of {len(right):,}, wanted at most {most:,}"
+        raise Problem(422, message, fix=SAMPLE, field="right")
 
 
 async def store(store: FeedbackStore, feedback: Feedback) -> None:
