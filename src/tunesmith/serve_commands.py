@@ -108,9 +108,9 @@ def _make_gate(console: Console, host: str, key_file: str | None, names: list[st
 
     from tunesmith.console import show_notice
     from tunesmith.serving.keys import make_key_file, read_keys
-    from tunesmith.serving.security import LOOPBACK_NAMES, Gate
+    from tunesmith.serving.security import LOOPBACK_NAMES, Gate, read_name
 
-    allowed = LOOPBACK_NAMES | {name.lower() for name in names}
+    allowed = LOOPBACK_NAMES | {read_name(name) for name in names}
     if key_file is None:
         if host not in LOOPBACK:
             message = f"--host {host} lets other machines ask, and there is no API key"
@@ -135,7 +135,8 @@ def _export(console: Console, file: str, out: str, model: str | None, *, overwri
     check_target(out, overwrite=overwrite)
     rows, name = export_feedback(Path(file), model)
     write_rows(rows, Path(out))
-    show_notice(console, f"{len(rows):,} rows with feedback on {name}: {out}")
+    rows_word = "row" if len(rows) == 1 else "rows"
+    show_notice(console, f"{len(rows):,} {rows_word} with feedback on {name}: {out}")
 
 
 def check_packages() -> None:

@@ -157,7 +157,10 @@ def test_rows_go_in_pieces_and_a_bad_one_costs_itself_only(address: str, open_pa
     assert max(map(len, api.asked)) <= 4
     assert [row["text"] for rows in api.asked for row in rows] == [texts[n] for n in (0, 1, 2, 3, 4, 6, 7, 9)]
     told = page.locator("#answer tbody .bad-text").all_inner_texts()
-    assert told == ["status 422 – wait", "The text has 1,000 characters; the server takes at most 500."]
+    assert told == [
+        "The server refused it: status 422 – wait",
+        "The text has 1,000 characters; the server takes at most 500.",
+    ]
 
 
 def test_a_long_run_is_stopped_and_goes_on(address: str, open_page: OpenPage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 from tests.browser.conftest import OpenPage
 from tests.browser.served import EMOJI_TEXT, ask, label_api, press, ready, run_module
@@ -55,6 +56,49 @@ def test_a_server_that_is_gone_is_told_and_found_again(address: str, open_page: 
     assert page.input_value("#field-text") == "a text"
 
 
+def test_who_tries_again_is_not_told_of_the_return_later(address: str, open_page: OpenPage) -> None:
+    api = label_api(["yes", "no"])
+    gone = [True]
+    api.fault = lambda rows, _: (0, {}) if rows and gone else None
+
+    def prepare(page: Any) -> None:
+        page.clock.install()
+        api.install(page)
+
+    page = ready(open_page(address, prepare=prepare, expected=("ERR_CONNECTION_REFUSED",)))
+    page.fill("#field-text", "a text")
+    page.click("#send")
+    page.wait_for_selector("text=The server does not answer.")
+    gone.clear()
+    page.click("text=Try again")
+    page.wait_for_selector("#answer .given-label")
+    page.clock.run_for(10_000)
+    assert page.inner_text("#ask-trouble") == ""
+
+
+def test_refusals_are_told_in_the_language_of_the_page(address: str, open_page: OpenPage) -> None:
+    api = label_api(["yes", "no"])
+    status = [404]
+    api.fault = lambda rows, _: (status[0], {}) if rows else None
+    page = ready(open_page(f"{address}?lang=zh", prepare=api.install, expected=("404", "413", "422", "418")))
+    page.fill("#field-text", "一段文本")
+    for code, words in ((404, "已没有这个模型"), (413, "一次发送的内容太多"), (418, "拒绝了这个请求（状态 418）")):
+        status[0] = code
+        page.click("#send")
+        page.wait_for_selector(f"#ask-trouble :text('{words}')")
+        assert page.inner_text("#ask-trouble [lang=en]") == f"status {code} – wait"
+    page.click("text=English")
+    assert "The server refused this (status 418)." in page.inner_text("#ask-trouble")
+    page.click("text=中文")
+    status[0] = 422
+    page.click("#send")
+    page.wait_for_selector("text=服务器不接受：status 422 – wait")
+    page.check("#lines")
+    page.fill("#field-text", "一\n二")
+    page.click("#send")
+    page.wait_for_selector("td :text('服务器不接受：status 422 – wait')")
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab(address: str, open_page: OpenPage) -> None:
     api = label_api(["yes", "no"])
     api.fault = lambda _, headers: None if headers.get("authorization") == "Bearer good" else (401, {})
@@ -75,6 +119,24 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(address: str, open_page: OpenPag
     page.wait_for_selector("#key-dialog[open]")
     press(page, "Escape")
     page.wait_for_selector("text=Without a key the server does not answer.")
+
+
+def test_links_are_renewed_with_a_key(address: str, open_page: OpenPage) -> None:
+    """Their tickets last ten minutes, for the models that are not chosen just now as well."""
+    api = label_api(["yes", "no"])
+    api.models = [{**api.models[0], "name": name, "links": {"card": f"/{name}?ticket=old"}} for name in ("one", "two")]
+
+    def prepare(page: Any) -> None:
+        page.clock.install()
+        page.add_init_script("sessionStorage.setItem('tunesmith.key', 'good')")
+        api.install(page)
+
+    page = ready(open_page(address, prepare=prepare))
+    api.models = [{**model, "links": {"card": f"/{model['name']}?ticket=new"}} for model in api.models]
+    page.clock.run_for(301_000)
+    page.wait_for_selector("#links a[href$='/one?ticket=new']")
+    page.select_option("#picker", "two")
+    page.wait_for_selector("#links a[href$='/two?ticket=new']", timeout=2_000)
 
 
 def test_offsets_are_python_s(address: str, open_page: OpenPage) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tunesmith import api
 from tunesmith.cli import app
 from tunesmith.errors import MissingPackageError, UserError
 from tunesmith.serving import hosting
+from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.limits import Limits
 
 
@@ -28,7 +31,18 @@ def test_models_say_what_they_take(client: Client) -> None:
     assert reviews["links"] == {"card": "/models/reviews/card", "report": "/models/reviews/report"}
     assert all(client.get(link).status == 200 for link in reviews["links"].values())
     assert client.predict(reviews["examples"]).status == 200
+    assert reviews["reads_tokens"] == 64
+    assert found["names"]["reads_tokens"] is None, "it reads all of a text, in windows"
     assert found["names"]["right"] == "entities"
+    assert "Paris" in found["names"]["examples"][0]["text"]
+
+
+def test_examples_are_in_the_language_of_the_labels(models: dict[str, Hosted]) -> None:
+    hosted = models["reviews"]
+    predictor = copy.copy(hosted.predictor)
+    predictor.artifact = replace(predictor.artifact, labels=replace(hosted.labels, names=("好评", "差评")))
+    assert replace(hosted, predictor=predictor).sample_row()["text"].startswith("房间")
+    assert hosted.sample_row()["text"].startswith("The room")
 
 
 def test_answers_are_those_of_predict(client: Client, folders: dict[str, Path]) -> None:
@@ -168,3 +182,11 @@ def test_the_description_has_examples_that_work(client: Client) -> None:
     assert client.post("/v1/feedback", sample["one"]["value"]).status == 201
     references = {part.split('"')[0] for part in json.dumps(described).split('"#/components/schemas/')[1:]}
     assert references <= set(described["components"]["schemas"])
+
+
+def test_nobody_is_sent_elsewhere(client: Client) -> None:
+    """A redirect would name the server as it sees itself, without the TLS and the path of a proxy before it."""
+    for path in ("/v1/models/", "/health/live/", "/v1/models/reviews/predict/"):
+        answer = client.call("GET", path)
+        assert answer.status == 404
+        assert "location" not in answer.headers

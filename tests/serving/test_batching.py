@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import threading
@@ -18,7 +19,7 @@ from tunesmith.errors import DataError
 from tunesmith.serving.batching import Batcher, Crew
 from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.limits import Limits
-from tunesmith.serving.waiting import Line, LineFull, Request
+from tunesmith.serving.waiting import Line, LineFull, Request, estimate_tokens
 
 PREDICT = "/v1/models/reviews/predict"
 
@@ -123,20 +124,17 @@ def test_what_comes_too_late_is_not_computed(start: Start, slow: Slow) -> None:
 
 def test_who_leaves_frees_the_place(start: Start, slow: Slow) -> None:
     client, service = start(models={"reviews": slow}, crew=Crew(1, 1))
-    sockets = []
-    for _ in range(100):
-        connection = socket.create_connection(("127.0.0.1", client.port))
-        connection.sendall(post_bytes(PREDICT, b'{"text": "good"}'))
-        sockets.append(connection)
-    assert wait_for(lambda: service.batcher.line.rows >= 99 - 64)
-    for connection in sockets:
-        connection.close()
+    with contextlib.ExitStack() as sockets:
+        for number in range(100):
+            connection = sockets.enter_context(socket.create_connection(("127.0.0.1", client.port)))
+            connection.sendall(post_bytes(PREDICT, b'{"text": "good"}'))
+            assert number or slow.entered.wait(10)  # the first is being computed, all others wait
+        assert wait_for(lambda: service.batcher.line.rows == 99)
     assert wait_for(lambda: service.batcher.line.rows == 0)
     assert service.batcher.line.tokens == 0
-    before = figure(service, "batch_size_sum")
     slow.gate.set()
     assert client.healthy
-    assert figure(service, "batch_size_sum") - before <= 100 - 30
+    assert wait_for(lambda: figure(service, "batch_size_sum") == 2)  # counted behind the answer
 
 
 def place(hosted: Hosted, text: str, arrived_s: float, deadline_s: float = 1e9) -> Request:
@@ -190,6 +188,52 @@ def test_a_fault_of_ours_does_not_end_the_thread(models: dict[str, Hosted]) -> N
     assert batcher.alive
     batcher.stop(5)
     assert not batcher.alive
+
+
+class Meeting(Hosted):
+    """A model that answers when two threads ask it at once."""
+
+    barrier: threading.Barrier
+
+    def answer(self, rows: Any, batch_tokens: int) -> Any:
+        self.barrier.wait(10)
+        return list(rows)
+
+
+class Torn(int):
+    """A number whose subtraction takes so long that another thread comes in between."""
+
+    def __sub__(self, other: int) -> Torn:
+        time.sleep(0.02)
+        return Torn(int(self) - other)
+
+
+def test_threads_share_the_rows_of_a_request(models: dict[str, Hosted]) -> None:
+    hosted = Meeting(**vars(models["reviews"]))
+    object.__setattr__(hosted, "barrier", threading.Barrier(2))
+    batcher = Batcher(Limits(batch_tokens=1), Crew(2, 1))
+    batcher.start()
+    time.sleep(0.05)  # both wait for work
+    ends: list[Request] = []
+    rows = [hosted.task.Row(text=text) for text in ("good", "bad") * 4]
+    request = Request(hosted, rows, time.monotonic() + 10, done=ends.append)
+    request.open_rows = Torn(8)
+    batcher.line.join(request)
+    assert wait_for(lambda: ends, seconds=3)
+    batcher.stop(5)
+    assert ends == [request]
+    assert (request.answers, request.error) == (rows, None)
+
+
+def test_what_is_cut_off_is_not_waited_for(client: Client, models: dict[str, Hosted]) -> None:
+    """A text that the model reads the start of takes no longer than one of that length."""
+    long = "good " * 8_000
+    row = models["reviews"].task.Row(text=long)
+    assert estimate_tokens(models["reviews"], row) <= models["reviews"].predictor.model.max_tokens
+    assert estimate_tokens(models["names"], models["names"].task.Row(text=long)) > 8_000, "it reads windows"
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: client.predict({"text": long}).status, range(12)))
+    assert answers == [200] * 12
 
 
 def test_a_list_is_answered_in_order(client: Client) -> None:

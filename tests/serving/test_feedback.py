@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,40 @@ def test_bad_feedback_is_refused(client: Client, content: dict[str, Any], field:
     assert answer.error["field"].startswith(field)
 
 
+@pytest.mark.parametrize("right", [10**400, -(10**400), True, "1e999"], ids=["large", "small", "true", "text"])
+def test_numbers_beyond_all_bounds_are_refused(start: Start, models: dict[str, Hosted], right: Any) -> None:
+    client, _ = start(models={"reviews": numeric(models["reviews"])})
+    answer = give(client, id=GONE, right=right, row=ROW)
+    assert answer.status == 422
+    assert answer.error["field"] == "right"
+    assert len(answer.body) < 500
+
+
+def numeric(hosted: Hosted) -> Hosted:
+    """The same model as if it gave numbers; it is not asked."""
+    labels = replace(hosted.labels, names=(), counts=(), kind="number")
+    predictor = copy.copy(hosted.predictor)
+    predictor.artifact = replace(hosted.predictor.artifact, labels=labels)
+    return replace(hosted, predictor=predictor)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("reviews", [str(number) for number in range(1_000)]),
+        ("reviews", "|".join(str(number) for number in range(1_000))),
+        ("names", [{"start": 0, "end": 4, "label": "THING"}] * 1_000),
+    ],
+    ids=["labels", "text", "entities"],
+)
+def test_more_than_can_be_right_is_not_looked_at(client: Client, name: str, right: Any) -> None:
+    """Each of 200,000 made-up labels would be compared with all there are, while nobody else is served."""
+    answer = give(client, id=f"{name}.01", right=right, row=ROW)
+    assert answer.status == 422
+    assert answer.error["field"] == "right"
+    assert "at most" in answer.error["message"]
+
+
 def test_no_feedback_no_text_on_the_disk(start: Start) -> None:
     client, service = start()
     client.predict({"text": "a very secret text"})
@@ -110,19 +146,23 @@ def test_no_feedback_no_text_on_the_disk(start: Start) -> None:
 def test_memory_is_bounded_in_rows_text_and_time(models: dict[str, Hosted]) -> None:
     now = [0.0]
     hosted = models["reviews"]
-    memory = Memory(Limits(remembered_rows=3, remembered_characters=100, remembered_s=10), clock=lambda: now[0])
-    prediction = hosted.task.Prediction(label="negative")
+    memory = Memory(Limits(remembered_rows=3, remembered_bytes=100, remembered_s=10), clock=lambda: now[0])
 
-    def keep(text: str) -> str:
+    def keep(text: str, **prediction: Any) -> str:
         return memory.keep(hosted, hosted.task.Row(text=text), prediction)
 
     names = [keep("a") for _ in range(4)]
     assert [memory.find(name) is not None for name in names] == [False, True, True, True]
-    long = keep("x" * 99)
-    assert [memory.find(name) is not None for name in names] == [False, False, False, True]
+    keep("a", probabilities={f"label {place}": 0.01 for place in range(100)})
+    assert len(memory) == 0, "answers take room, not only texts: a model may know thousands of labels"
+    memory.keep(hosted, hosted.task.Row(text="a", label=["x" * 60] * 9), {})
+    assert memory.size_bytes < 20, "the right answer is not asked about"
+    short = keep("a")
+    long = keep("x" * 80)
+    assert (memory.find(short) is None, memory.find(long) is None) == (True, False)
     now[0] = 10.5
     assert memory.find(long) is None
-    assert (len(memory), memory.characters) == (0, 0)
+    assert (len(memory), memory.size_bytes) == (0, 0)
 
 
 def test_export_gives_rows_that_fit_and_check_read(start: Start, tmp_path: Path, tiny_bert: Path) -> None:
@@ -191,6 +231,21 @@ def test_a_failing_disk_is_said_and_overcome(start: Start, monkeypatch: pytest.M
     monkeypatch.setattr(feedback_store, "_write", good)
     assert give(client, id=GONE, right="negative", row=ROW).status == 201
     assert len(stored(client, service)) == 1
+
+
+def test_a_file_that_is_taken_away_is_made_anew(start: Start) -> None:
+    """SQLite would go on writing into a file that has no name any more; what it acknowledges then is lost."""
+    client, service = start()
+    path, moved = service.store.path, service.store.path.with_name("last-month.db")
+    assert give(client, id=GONE, right="negative", row=ROW).status == 201
+    path.rename(moved)
+    assert give(client, id=GONE, right="positive", row=ROW).status == 201
+    assert [found.row["label"] for found, _ in read_feedback(moved)] == ["negative"]
+    assert [found.row["label"] for found in stored(client, service)] == ["positive"]
+    path.unlink()
+    assert give(client, id=GONE, right="negative", row=ROW).status == 201
+    assert [found.row["label"] for found in stored(client, service)] == ["negative"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_acknowledged_feedback_survives_kill(folders: dict[str, Path], tmp_path: Path) -> None:

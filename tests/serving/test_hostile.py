@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -146,9 +147,10 @@ def test_hostile_requests_get_their_answer(tight: Client, name: str) -> None:
     answer = send(tight)
     assert time.monotonic() - began < BOUND_S + 2
     assert answer.status in statuses
-    if answer.headers.get("content-type") == "application/json":
-        assert set(answer.error) >= {"message", "fix"}
-        assert len(answer.body) < 2_000
+    assert answer.headers["content-type"] == "application/json"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert set(answer.error) >= {"message", "fix"}
+    assert len(answer.body) < 2_000
     assert tight.healthy
 
 
@@ -175,6 +177,35 @@ def test_a_client_that_reads_nothing_holds_up_nobody(start: Start) -> None:
         except TimeoutError:
             pass
         assert client.healthy
+
+
+def test_clients_that_read_nothing_are_let_go(start: Start) -> None:
+    """Each holds its connection and its answers; if they could keep them, a few would lock everybody out."""
+    client, _ = start(limits=Limits(connections=2, read_s=0.2))
+    held = [socket.create_connection(("127.0.0.1", client.port)) for _ in range(2)]
+    for connection in held:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.3)
+        with contextlib.suppress(OSError):  # it is full, or the server had enough
+            for _ in range(200):
+                connection.sendall(b"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 10)
+    assert wait_for(lambda: client.raw(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").status == 200)
+    for connection in held:
+        connection.close()
+
+
+def test_slow_readers_get_all_of_it(start: Start) -> None:
+    client, _ = start(limits=Limits(read_s=0.2))
+    with socket.create_connection(("127.0.0.1", client.port), timeout=BOUND_S) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        page = b"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        connection.sendall((page + b"\r\n") * 400 + page + b"Connection: close\r\n\r\n")
+        found, part = 0, b"-"
+        while part:
+            part = connection.recv(1 << 18)
+            found += len(part)
+            time.sleep(0.02)
+    assert found > 401 * len(client.get("/static/page.css").body)
 
 
 def test_many_hostile_requests_at_once(tight: Client) -> None:

@@ -112,3 +112,34 @@ def test_a_server_in_a_thread_can_be_stopped_twice(models: object, tmp_path: Pat
     running.stop()
     with pytest.raises(OSError, match=r".*"):
         client.get("/health/live")
+
+
+def test_a_flood_of_connections_does_not_put_off_the_end(
+    start: Start, models: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.serving import lifecycle
+    from tunesmith.serving.limits import Limits
+    from tunesmith.serving.service import make_service
+
+    listener = lifecycle.open_listener("127.0.0.1", 0)
+    running = RunningServer(make_service(models, limits=Limits(linger_s=0.2)), listener)  # type: ignore[arg-type]
+    running.start()
+    monkeypatch.setattr(lifecycle.select, "select", lambda *_: ([listener], [], []))  # one more waits at any time
+    ender = threading.Thread(target=running.stop)
+    ender.start()
+    ender.join(5)
+    ended = not ender.is_alive()
+    monkeypatch.undo()
+    ender.join()
+    assert ended
+
+
+def test_a_server_that_cannot_start_says_so(models: object) -> None:
+    from tunesmith.serving.lifecycle import open_listener
+    from tunesmith.serving.service import make_service
+
+    listener = open_listener("127.0.0.1", 0)
+    running = RunningServer(make_service(models), listener)  # type: ignore[arg-type]
+    listener.close()
+    with pytest.raises(OSError, match=r"descriptor|socket"):
+        running.start()

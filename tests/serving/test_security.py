@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.serving.conftest import Start
 from tests.serving.harness import Client
 from tunesmith.errors import UserError
+from tunesmith.serve_commands import _make_gate
 from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.keys import hash_key, make_key_file, read_keys
 from tunesmith.serving.security import LOOPBACK_NAMES, Gate
@@ -119,6 +121,18 @@ def test_hosts_beyond_this_machine() -> None:
         except Exception:
             passed = False
         assert passed is good
+
+
+@pytest.mark.parametrize("name", ["Tunes.example.org", "tunes.example.org:8443"])
+def test_names_are_allowed_as_they_are_typed(name: str) -> None:
+    gate = _make_gate(Console(), "127.0.0.1", None, [name])
+    gate.check("GET", "/", b"", [(b"host", b"tunes.example.org:8443")])
+
+
+@pytest.mark.parametrize("name", ["https://tunes.example.org", "tunes.example.org/models", ""])
+def test_addresses_are_no_names(name: str) -> None:
+    with pytest.raises(UserError, match="--allow-host"):
+        _make_gate(Console(), "127.0.0.1", None, [name])
 
 
 def test_key_files_hold_hashes_only(tmp_path: Path) -> None:

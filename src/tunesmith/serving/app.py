@@ -26,6 +26,7 @@ LISTEN_S, LISTEN_BYTES = 1.0, 1 << 28
 def build_app(service: Service) -> FastAPI:
     """Lay out all paths. What guards them is put around by `guarding.guard`."""
     app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False  # a redirect names the server as it sees itself, without a proxy's path and TLS
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_unknown)
     app.add_exception_handler(bodies.ClientGone, _answer_nobody)
@@ -34,7 +35,7 @@ def build_app(service: Service) -> FastAPI:
     _add_models(app, service)
     _add_feedback(app, service)
     _add_description(app, service)
-    page.add_page(app, service)
+    page.add_page(app)
     return app
 
 
@@ -146,9 +147,9 @@ def _add_model(app: FastAPI, service: Service, hosted: Hosted) -> None:
         body = await bodies.read_body(request.headers, request.receive, limits)
         rows, several = bodies.make_rows(bodies.parse_json(body), hosted, limits)
         asked = await asking.ask(service.batcher, hosted, rows, request.receive, limits.answer_s)
+        plain = [answer.model_dump(mode="json", exclude_none=True) for answer in asked.answers]
         answers = [
-            {**answer.model_dump(mode="json", exclude_none=True), "id": service.memory.keep(hosted, row, answer)}
-            for row, answer in zip(rows, asked.answers, strict=True)
+            {**answer, "id": service.memory.keep(hosted, row, answer)} for row, answer in zip(rows, plain, strict=True)
         ]
         service.meters.rows.labels(hosted.name).inc(len(rows))
         if asked.started_s is not None:

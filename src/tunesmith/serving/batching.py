@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -109,7 +108,7 @@ class Batcher:
             except BaseException as error:  # a fault of ours: these requests fail, the next ones do not
                 log_fault(error)
                 for place in places:
-                    _fail(place.request, error)
+                    self.line.fail(place.request, as_problem(error))
 
     def _serve(self, places: Sequence[Place]) -> None:
         now = time.monotonic()
@@ -127,11 +126,8 @@ class Batcher:
         if request.closed:
             return False
         if now > request.deadline_s:
-            self.line.leave(request)
-            request.error = Problem(
-                503, "there was no time left to answer", fix="try again later, or send fewer rows", retry_after_s=1.0
-            )
-            request.done(request)
+            fix = "try again later, or send fewer rows"
+            self.line.fail(request, Problem(503, "there was no time left to answer", fix=fix, retry_after_s=1.0))
             return False
         return True
 
@@ -143,31 +139,14 @@ class Batcher:
             if len(places) == 1:
                 if not isinstance(error, UserError):
                     log_fault(error)
-                self.line.leave(places[0].request)
-                _fail(places[0].request, error)
+                self.line.fail(places[0].request, as_problem(error))
                 return
             for place in places:
                 if not place.request.closed:
                     self._answer_or_split([place])
             return
         for place, answer in zip(places, answers, strict=True):
-            _hand_over(place, answer)
-
-
-def _hand_over(place: Place, answer: Any) -> None:
-    request = place.request
-    request.answers[place.index] = answer
-    request.open_rows -= 1
-    if request.open_rows == 0 and not request.closed:
-        request.closed = True
-        request.done(request)
-
-
-def _fail(request: Request, error: BaseException) -> None:
-    if request.error is None and any(answer is None for answer in request.answers):
-        request.error = as_problem(error)
-        request.closed = True
-        request.done(request)
+            self.line.hand_over(place, answer)
 
 
 def as_problem(error: BaseException) -> Problem:

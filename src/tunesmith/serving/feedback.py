@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -33,10 +34,11 @@ def make_feedback(content: Any, models: dict[str, Hosted], memory: Memory, limit
     found = memory.find(name)
     prediction: dict[str, Any] | None = None
     if found is not None:
-        hosted, row = found.hosted, found.row
-        prediction = found.prediction.model_dump(mode="json", exclude_none=True)
+        hosted, row = found.hosted, json.loads(found.row)
+        prediction = json.loads(found.prediction)
     else:
-        hosted, row = _from_body(content, name, models, limits)
+        hosted, asked = _from_body(content, name, models, limits)
+        row = asked.model_dump(mode="json", exclude_none=True)
     corrected = _with_answer(content["right"], hosted, row)
     return Feedback(name, hosted.name, hosted.digest, hosted.task.name, corrected, prediction, comment)
 
@@ -81,14 +83,14 @@ def _from_body(
     return hosted, bodies.make_row(content["row"], hosted, limits, "row.")
 
 
-def _with_answer(right: Any, hosted: Hosted, row: BaseModel) -> dict[str, Any]:
+def _with_answer(right: Any, hosted: Hosted, row: dict[str, Any]) -> dict[str, Any]:
     """The row as `fit` reads it, with the right answer in it.
 
     Raises:
         Problem: the answer is none that the model can give (422).
     """
-    plain = row.model_dump(mode="json", exclude_none=True)
-    labelled = {**plain, hosted.label_field: right}
+    _check_size(right, hosted, row)
+    labelled = {**row, hosted.label_field: right}
     try:
         checked = bodies.validate(hosted.task.Row, labelled, {hosted.label_field: "right"})
     except Problem as problem:
@@ -104,6 +106,22 @@ def _with_answer(right: Any, hosted: Hosted, row: BaseModel) -> dict[str, Any]:
         fix = f"use one of: {listed(hosted.labels.names, SHOWN_LABELS)}"
         raise Problem(422, f"this model does not know the label {shorten(unknown[0])}", fix=fix, field="right")
     return checked.model_dump(mode="json", exclude_none=True)
+
+
+def _check_size(right: Any, hosted: Hosted, row: dict[str, Any]) -> None:
+    """Refuse what is longer than any right answer, before each part of it is compared with all labels."""
+    names = hosted.labels.names
+    if isinstance(right, str):
+        most = 2 * sum(map(len, names)) + 1_000
+    elif isinstance(right, list) and hosted.labels.kind == "entities":
+        most = sum(len(value) for value in row.values() if isinstance(value, str))
+    elif isinstance(right, list):
+        most = max(10, len(names))
+    else:
+        return
+    if len(right) > most:
+        message = f"the right answer has a length of {len(right):,}, wanted at most {most:,}"
+        raise Problem(422, message, fix=SAMPLE, field="right")
 
 
 async def store(store: FeedbackStore, feedback: Feedback) -> None:

@@ -6,6 +6,7 @@ it synced goes into the next commit together, so many clients share one sync.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -83,11 +84,9 @@ class FeedbackStore:
         self.path = path
         self._waiting: queue.Queue[tuple[Feedback, Future[None]] | None] = queue.Queue(MOST_WAITING)
         with _named(path):
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(_connect(path)) as connection:
-                _prepare(connection, path)
-            durable.sync(path.absolute().parent)
+            opened = _open(path)
+            with closing(opened.connection):
+                opened.connection.execute("DELETE FROM feedback WHERE 0")  # fails at once where it may only be read
         self._thread = threading.Thread(target=self._run, name="feedback", daemon=True)
         self._thread.start()
 
@@ -110,20 +109,25 @@ class FeedbackStore:
         self._thread.join()
 
     def _run(self) -> None:
-        connection: sqlite3.Connection | None = None
+        opened: _Opened | None = None
         ended = False
         while not ended:
             batch, ended = self._take()
             try:
-                connection = connection or _open(self.path)
-                _write(connection, [feedback for feedback, _ in batch])
+                if opened is not None and opened.file != _identify(self.path):
+                    _complete(opened)
+                    opened = None
+                opened = opened or _open(self.path)
+                _write(opened.connection, [feedback for feedback, _ in batch])
             except Exception as error:  # a full disk: these are refused, the next ones are tried anew
-                _shut(connection)
-                connection = None
+                if opened is not None:
+                    opened.connection.close()
+                    opened = None
                 _settle(batch, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
             else:
                 _settle(batch, lambda future: future.set_result(None))
-        _shut(connection)
+        if opened is not None:
+            _complete(opened)
 
     def _take(self) -> tuple[list[tuple[Feedback, Future[None]]], bool]:
         """All that waits, at least one; and whether the end was among it."""
@@ -139,24 +143,48 @@ def _settle(batch: Sequence[tuple[Feedback, Future[None]]], tell: Callable[[Futu
             tell(future)
 
 
-def _shut(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        connection.close()
+@dataclass(frozen=True)
+class _Opened:
+    """A connection, and which file stood under the path when it was made."""
+
+    connection: sqlite3.Connection
+    file: tuple[int, int] | None
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """Tells whether a path still leads to the same file: somebody may move or delete it while the server runs."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _complete(opened: _Opened) -> None:
+    """Close, with all of the log in the file. Where it has moved, SQLite leaves that out, and the log stays behind."""
+    with contextlib.suppress(sqlite3.Error):
+        opened.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    opened.connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> _Opened:
+    """Connect to the file, which is made when missing, so that a commit is on the disk when it returns."""
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     connection = _connect(path)
     try:
+        _prepare(connection, path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-    except sqlite3.Error:
+        durable.sync(path.absolute().parent)
+        return _Opened(connection, _identify(path))
+    except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -20,8 +20,16 @@ from tunesmith.serving.prepacking import prepack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REPORT = "report.html"
-SAMPLE_TEXTS = ("This is a sentence to try the model with.", "This is another sentence.")
-"""Examples are made up: no text of anybody's data is shown."""
+SAMPLES = {
+    ("en", "one"): ("The room was clean, but breakfast came late and the coffee was cold.",),
+    ("en", "pair"): ("A man is playing the guitar on a stage.", "Somebody is making music."),
+    ("en", "entities"): ("Marie Curie left Warsaw for Paris in 1891.",),
+    ("zh", "one"): ("房间很干净，但是早餐来得晚，咖啡也凉了。",),
+    ("zh", "pair"): ("一个男人在台上弹吉他。", "有人在演奏音乐。"),
+    ("zh", "entities"): ("居里夫人1891年离开华沙前往巴黎。",),
+}
+"""Examples by language and form, made up: no text of anybody's data is shown."""
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Hosted:
         manifest_sha256: of the file that names all others with their SHA-256.
         precision: "fp32" or "bf16", of the large matrix products.
         autocast: whether PyTorch has to turn them to bf16 in each pass, because they are not laid out so.
+        most_tokens: what it reads of a row that is too long; None where it reads all of it, in windows.
     """
 
     name: str
@@ -45,6 +54,7 @@ class Hosted:
     manifest_sha256: str = ""
     precision: str = "fp32"
     autocast: bool = False
+    most_tokens: int | None = None
 
     @property
     def task(self) -> Task:
@@ -76,7 +86,14 @@ class Hosted:
         trained_on = self.predictor.artifact.facts["data"].get("columns", {})
         fields = self.task.Row.model_json_schema()["properties"]
         wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
-        return dict(zip(wanted, SAMPLE_TEXTS, strict=False))
+        form = "entities" if self.labels.kind == "entities" else "one" if len(wanted) == 1 else "pair"
+        return dict(zip(wanted, SAMPLES[self.language, form], strict=False))
+
+    @property
+    def language(self) -> str:
+        """In which it was made, as far as labels and settings tell: "zh" or "en"."""
+        wished = self.predictor.artifact.facts["config"].get("output", {}).get("language")
+        return "zh" if wished == "zh" or any(map(CHINESE.search, self.labels.names)) else "en"
 
     def describe(self) -> dict[str, Any]:
         """What GET /v1/models says, without limits and links."""
@@ -97,6 +114,7 @@ class Hosted:
             "right": self.label_field,
             "version": self.digest,
             "precision": self.precision,
+            "reads_tokens": self.most_tokens,
             "examples": [self.sample_row()],
         }
 
@@ -165,7 +183,17 @@ def _load(name: str, folder: Path, precision: str) -> Hosted:
         raise UserError(message, fix="leave --precision out")
     packed = prepack(predictor.model, torch.bfloat16 if in_bf16 else torch.float32)
     documents = _read(folder / CARD), _read(folder / REPORT)
-    return Hosted(name, predictor, *documents, _digest(folder / FACTS), precision, autocast=in_bf16 and not packed)
+    version, autocast = _digest(folder / FACTS), in_bf16 and not packed
+    return Hosted(name, predictor, *documents, version, precision, autocast, find_most_tokens(predictor))
+
+
+def find_most_tokens(predictor: api.Predictor) -> int | None:
+    """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
+    task, model = predictor.task, predictor.model
+    long = "a " * (4 * model.max_tokens)
+    row = task.Row(**{column.name: long for column in task.columns if column.role == "text" and column.required})
+    items = task.encode([row], inference.make_context(model, predictor.artifact.labels))
+    return items[0].length_tokens if len(items) == 1 else None
 
 
 def _read(path: Path) -> str | None:

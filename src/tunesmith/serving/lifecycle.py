@@ -60,19 +60,33 @@ class RunningServer:
         )
         self._server = uvicorn.Server(config)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns when requests are answered."""
+        """Begin; returns when requests are answered.
+
+        Raises:
+            Exception: what ended the server before it began.
+        """
         self.service.batcher.start()
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what ended the server, if anything did."""
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._server.serve(sockets=[self._listener]))
+        try:
+            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._server.serve(sockets=[self._listener]))
+        except BaseException as error:  # raised where somebody waits for the server: nobody sees what a thread raises
+            self._error = error
 
     def stop(self) -> None:
         """End in order: what was accepted is answered."""
@@ -84,11 +98,11 @@ class RunningServer:
 
     async def _drain(self) -> None:
         self.service.state.draining = True
-        while select.select([self._listener], [], [], 0)[0]:
+        until = time.monotonic() + self.service.limits.linger_s
+        while select.select([self._listener], [], [], 0)[0] and time.monotonic() < until:
             await asyncio.sleep(0)
         for server in self._server.servers:
             server.close()
-        until = time.monotonic() + self.service.limits.linger_s
         while self._server.server_state.connections and time.monotonic() < until:
             await asyncio.sleep(0.01)
         self._server.should_exit = True
@@ -113,7 +127,9 @@ def open_listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise UserError(f"cannot listen at {host}, port {port}: {reason}", fix="give another --port") from None
+        raise UserError(
+            f"cannot listen at {host}, port {port}: {reason}", fix="give another --host or --port"
+        ) from None
 
 
 def _tune_process() -> None:
@@ -148,8 +164,8 @@ def serve_until_signal(service: Service, listener: socket.socket, announce: Call
         _tune_process()
         host, port = server.address
         announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        while not ended.wait(3600.0):
-            pass
+        while not ended.wait(1.0):
+            server.check()
         server.stop()
     finally:
         for number, handler in kept.items():

@@ -20,8 +20,9 @@ class Limits:
         body_s: likewise its body.
         answer_s: a request whose answer would come later gets 503; its work is dropped.
         idle_s: an idle connection is closed after it.
+    read_s: a client that takes less of its answer than READ_BYTES within it is let go.
         remembered_rows: most answered rows that are kept in memory for feedback.
-        remembered_characters: likewise most characters of their texts.
+        remembered_bytes: likewise most bytes of them and their answers, which name every label.
         remembered_s: they are forgotten after it.
         comment_characters: most characters of a feedback's comment.
         batch_tokens: most tokens of one pass of a model.
@@ -39,8 +40,9 @@ class Limits:
     body_s: float = 15.0
     answer_s: float = 10.0
     idle_s: float = 15.0
+    read_s: float = 15.0
     remembered_rows: int = 20_000
-    remembered_characters: int = 20_000_000
+    remembered_bytes: int = 50_000_000
     remembered_s: float = 3_600.0
     comment_characters: int = 2_000
     batch_tokens: int = 256

@@ -19,7 +19,6 @@ from jinja2 import ChoiceLoader, PackageLoader
 
 from tunesmith import __version__
 from tunesmith.pages import make_environment, read_style
-from tunesmith.serving.service import Service
 
 LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 """Languages of the page and their tags."""
@@ -40,13 +39,8 @@ class Asset:
     media_type: str
 
 
-def add_page(app: FastAPI, service: Service) -> None:
-    """Add `/` and `/static/{name}`.
-
-    Args:
-        app: gets the two paths.
-        service: unused; the page asks `v1/models` for all it shows, as any other client does.
-    """
+def add_page(app: FastAPI) -> None:
+    """Add `/` and `/static/{name}`. The page asks `v1/models` for all it shows, as any other client does."""
     pages = {language: render_page(language).encode() for language in LANGUAGES}
     assets = read_assets()
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tunesmith.errors import UserError
 from tunesmith.serving.problems import Problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -131,6 +132,25 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def read_name(text: str) -> str:
+    """A host name as an operator types it, also with a port.
+
+    Raises:
+        UserError: it is an address or nothing.
+
+    Example:
+        >>> read_name("Tunes.example.org:8443")
+        'tunes.example.org'
+    """
+    text = text.strip().lower()
+    name = text if _is_number(text) else host_name(text)
+    if not name or "/" in text:
+        raise UserError(
+            f"--allow-host {text!r} is no name of a host", fix="give the name alone, such as tunes.example.org"
+        )
+    return name
 
 
 def _is_number(name: str) -> bool:

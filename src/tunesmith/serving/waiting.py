@@ -41,6 +41,7 @@ class Request:
         error: what went wrong.
         closed: finished, failed or given up.
         started_s: when its first row was taken.
+        open_rows: how many have no answer yet.
     """
 
     hosted: Hosted
@@ -94,11 +95,12 @@ class LineFull(Exception):
 
 
 def estimate_tokens(hosted: Hosted, row: BaseModel) -> int:
-    """Roughly how many tokens a row has, at most what the model reads at once unless it reads windows."""
+    """Roughly how many tokens of a row the model reads."""
     characters = sum(
         len(text) if text.isascii() else CHARACTERS_PER_TOKEN * len(text) for text in hosted.task.texts(row)
     )
-    return SPECIAL_TOKENS + int(characters / CHARACTERS_PER_TOKEN)
+    tokens = SPECIAL_TOKENS + int(characters / CHARACTERS_PER_TOKEN)
+    return tokens if hosted.most_tokens is None else min(tokens, hosted.most_tokens)
 
 
 class Line:
@@ -139,7 +141,7 @@ class Line:
                 heapq.heappush(self._heap, (min(key, request.deadline_s), next(self._counter), place))
             self.rows += len(places)
             self.tokens += tokens
-            self._changed.notify()
+            self._changed.notify_all()
 
     def leave(self, request: Request) -> None:
         """Give up a request: its rows free their room at once."""
@@ -147,6 +149,27 @@ class Line:
             if not request.closed:
                 request.closed = True
                 self._drop(request)
+
+    def hand_over(self, place: Place, answer: Any) -> None:
+        """Answer a row; with the last one its request is done. Rows of one request come from several threads."""
+        request = place.request
+        with self._changed:
+            request.answers[place.index] = answer
+            request.open_rows -= 1
+            if request.closed or request.open_rows:
+                return
+            request.closed = True
+        request.done(request)
+
+    def fail(self, request: Request, error: Exception) -> None:
+        """Give up a request that is still open, and say why."""
+        with self._changed:
+            if request.closed:
+                return
+            request.closed = True
+            request.error = error
+            self._drop(request)
+        request.done(request)
 
     def _drop(self, request: Request) -> None:
         kept = [entry for entry in self._heap if entry[2].request is not request]

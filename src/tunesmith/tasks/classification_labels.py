@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith.contracts import Column, Comparison, Labels
+from tunesmith.data.rejects import shorten
 from tunesmith.errors import ConfigError, DataError, nearest
 
 MOST_INTEGER_CLASSES = 20
@@ -47,7 +48,7 @@ def as_number(label: Any) -> float | None:
         return None
     try:
         number = float(label)
-    except ValueError:
+    except (ValueError, OverflowError):  # whole numbers have no bounds in Python
         return None
     return number if math.isfinite(number) else None
 
@@ -63,7 +64,7 @@ def normalise(label: Any, kind: str, separator: str) -> Any:
         number = as_number(label)
         if number is None:
             raise DataError(
-                f"label {label!r} is no number, and the others are",
+                f"label {shorten(label)} is no number, and the others are",
                 fix="correct it or take the row out; --set task.kind=single if the numbers are names of classes",
             )
         return number

@@ -46,16 +46,16 @@ async function loadModels() {
     if (error.kind === "gone") watchReturn(loadModels);
     return;
   }
+  stopWatching();
   place.replaceChildren();
   get("workplace").hidden = false;
-  fillPicker(models, choose);
+  fillPicker(models, (name) => choose(models.find((one) => one.name === name))); // as they are then: links are renewed
   choose(models.find(({ name }) => name === model?.name) ?? models[0]);
-  setInterval(renewLinks, NEW_LINKS_MS);
 }
 
 /** With a key, links to card and report hold good for some minutes only. */
 async function renewLinks() {
-  if (!hasKey() || document.hidden) return;
+  if (!model || !hasKey() || document.hidden) return;
   try {
     const { models: fresh } = await listModels();
     models = fresh;
@@ -80,16 +80,23 @@ let watching = null;
 
 /** Ask every few seconds whether the server is there again, then do something. */
 function watchReturn(then) {
-  clearInterval(watching);
-  watching = setInterval(async () => {
+  stopWatching();
+  const mine = setInterval(async () => {
     try {
       await listModels();
     } catch {
       return;
     }
-    clearInterval(watching);
+    if (mine !== watching) return; // the user was faster
+    stopWatching();
     then();
   }, LOOK_AGAIN_MS);
+  watching = mine;
+}
+
+function stopWatching() {
+  clearInterval(watching);
+  watching = null;
 }
 
 function tellReturn() {
@@ -143,6 +150,7 @@ function textOf(value) {
 }
 
 function stopCurrent() {
+  stopWatching();
   current?.controller.abort();
 }
 
@@ -258,5 +266,7 @@ startLanguages();
 startKeys();
 startHistory(reopen);
 startAsking({ onRows: ask, onFile: askFile });
+setInterval(renewLinks, NEW_LINKS_MS);
+document.addEventListener("visibilitychange", renewLinks);
 await loadModels();
 document.documentElement.dataset.ready = "true";

@@ -3,7 +3,7 @@
 import { countCharacters } from "./characters.js";
 import { freshId, get, isSendKey, make } from "./dom.js";
 import { FileError, guessColumns, readFile } from "./files.js";
-import { describeTrouble } from "./trouble.js";
+import { describeTrouble, toldBy } from "./trouble.js";
 import { count, formatNumber, say, word } from "./words.js";
 
 let fields = []; // {name, title, required, isShown, input, problem}
@@ -142,7 +142,7 @@ function clearProblems() {
 export function showTrouble(error, again) {
   const name = error.field?.replace(/^\d+\./, "") ?? "";
   if (error.kind === "refused" && fields.some((field) => field.name === name && field.isShown)) {
-    return showProblem(name, () => [error.message, error.fix].filter(Boolean).join(" – "));
+    return showProblem(name, () => word("row.refused", { message: toldBy(error) }));
   }
   get("ask-trouble").replaceChildren(describeTrouble(error, { again }));
 }

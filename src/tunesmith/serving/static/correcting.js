@@ -72,7 +72,7 @@ function editorOf(item, model) {
 function numberEditor(before) {
   const problem = make("p", { class: "field-trouble", id: freshId("problem"), role: "alert" });
   const input = make("input", { type: "text", inputmode: "decimal", id: freshId("number"), autocomplete: "off", "aria-describedby": problem.id });
-  input.value = String(before);
+  input.value = String(Number(before.toPrecision(6))); // as it is shown: more digits are noise of 32-bit numbers
   const node = make("div", { class: "field" }, say(make("label", { for: input.id }), "correct.number"), input, problem);
   return {
     node,

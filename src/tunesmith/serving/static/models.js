@@ -5,11 +5,11 @@ import { formatNumber, say, word } from "./words.js";
 
 const FIRST_LABELS = 12;
 
-/** Fill the list of models; it is shown where there are several. */
+/** Fill the list of models; it is shown where there are several. `onChoose` gets a name. */
 export function fillPicker(models, onChoose) {
   const picker = get("picker");
   picker.replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
-  picker.onchange = () => onChoose(models.find(({ name }) => name === picker.value));
+  picker.onchange = () => onChoose(picker.value);
   get("picker-box").hidden = models.length < 2;
 }
 
@@ -21,11 +21,14 @@ export function describeModel(model) {
   if (model.labels.length) add(facts, "model.labels", labelList(model.labels));
   const most = model.limits?.max_characters;
   if (most) add(facts, "model.limit", say(make("span"), () => word("model.limit_value", { n: formatNumber(most) })));
+  const reads = model.reads_tokens;
+  if (reads) add(facts, "model.reads", say(make("span"), () => word("model.reads_value", { n: formatNumber(reads) })));
   const links = Object.entries(model.links ?? {}).filter(([, address]) => address);
   get("links").replaceChildren(...links.map(([name, address]) => link(name, address)).filter(Boolean));
 }
 
 function taskName(model) {
+  if (model.kind === "number") return word("task.number");
   return { "text-classification": word("task.text_classification"), "token-classification": word("task.token_classification") }[model.task] ?? model.task;
 }
 

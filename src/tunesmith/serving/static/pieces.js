@@ -2,6 +2,7 @@
 
 import { countCharacters } from "./characters.js";
 import { predict, ServiceError } from "./service.js";
+import { toldBy } from "./trouble.js";
 
 const ROWS_AT_ONCE = 32;
 const CHARACTERS_AT_ONCE = 200_000;
@@ -12,7 +13,7 @@ const ABOUT_ROWS = new Set([400, 413, 422]);
  * @typedef {Object} Item a row and what became of it
  * @property {Object} row what is sent
  * @property {Object|null} answer
- * @property {{key: string, values?: Object}|{message: string}|null} trouble why there is no answer
+ * @property {{key: string, values?: Object}|null} trouble why there is no answer
  */
 
 /**
@@ -78,7 +79,7 @@ async function answerPiece(model, piece, signal, onWait) {
     const isTooMuch = error.kind === "busy" && piece.length > 1; // fewer rows may fit in between
     if (!isRefused && !isTooMuch) throw error;
     if (piece.length === 1) {
-      piece[0].trouble = { message: [error.message, error.fix].filter(Boolean).join(" – ") };
+      piece[0].trouble = { key: "row.refused", values: { message: toldBy(error) } };
       return;
     }
     const middle = Math.ceil(piece.length / 2);

@@ -21,8 +21,7 @@ const MOST_COUNTED = 8;
 /** Why an item has no answer, in words; "" where it has one or is still waiting. */
 export function troubleOf(item) {
   if (!item.trouble) return "";
-  if (item.trouble.message) return item.trouble.message;
-  const values = Object.fromEntries(Object.entries(item.trouble.values ?? {}).map(([name, value]) => [name, formatNumber(value)]));
+  const values = Object.fromEntries(Object.entries(item.trouble.values ?? {}).map(([name, value]) => [name, typeof value === "number" ? formatNumber(value) : value]));
   return word(item.trouble.key, values);
 }
 

@@ -4,13 +4,19 @@ import { make } from "./dom.js";
 import { ServiceError } from "./service.js";
 import { count, say, word } from "./words.js";
 
-/** The words for an error; an error of the page itself is not hidden. */
-export function wordsOf(error) {
+const REFUSALS = new Set([403, 404, 413, 421, 422]);
+
+/** The words for an error, in the language of the page; an error of the page itself is not hidden. */
+function wordsOf(error) {
   if (!(error instanceof ServiceError)) throw error;
-  if (error.kind === "busy") return { message: count("trouble.busy", error.wait_s), fix: error.message };
-  if (error.kind === "refused") return { message: error.message || word("trouble.refused", { n: error.status }), fix: error.fix };
-  if (error.kind === "broken") return { message: word("trouble.broken", { n: error.status }), fix: error.fix };
-  return { message: word(`trouble.${error.kind}`), fix: "" };
+  if (error.kind === "busy") return count("trouble.busy", error.wait_s);
+  if (error.kind === "refused" && REFUSALS.has(error.status)) return word(`refused.${error.status}`);
+  return word(`trouble.${error.kind}`, { n: error.status });
+}
+
+/** What the server said, which is English in any language of the page. */
+export function toldBy(error) {
+  return [error.message, error.fix].filter(Boolean).join(" – ");
 }
 
 /**
@@ -19,9 +25,10 @@ export function wordsOf(error) {
  * @param {{again: function()|undefined}} options again: what a button "Try again" does
  */
 export function describeTrouble(error, { again } = {}) {
-  const message = say(make("p", { class: "strong" }), () => wordsOf(error).message);
+  const message = say(make("p", { class: "strong" }), () => wordsOf(error));
   const note = make("div", { class: `note ${error.kind === "busy" || error.kind === "key" ? "warn" : "bad"} stack-small` }, message);
-  if (wordsOf(error).fix) note.append(say(make("p", {}), () => wordsOf(error).fix));
+  const told = toldBy(error);
+  if (told) note.append(make("p", { lang: "en", dir: "ltr" }, told));
   if (again) note.append(make("p", {}, say(make("button", { type: "button", class: "button", on: { click: again } }), "trouble.again")));
   return note;
 }
