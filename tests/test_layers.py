@@ -11,23 +11,26 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"interrupts", "optimizer_state"},
+    | {"interrupts", "optimizer_state", "projection"},
     {"model", "folder_lock", "pages"},
     {"corpora", "model_loading", "vocabulary", "optimization"},
-    {"tasks", "methods", "engine", "checkpoint"},
+    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
-    {"fitting"},
+    {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving"},
-    {"serve_commands"},
+    {"serve_commands", "pretrain_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
-OWNERS = {"transformers": {"model", "model_loading"}, "typer": {"cli", "serve_commands"}}
+OWNERS = {
+    "transformers": {"model", "model_loading", "architectures"},
+    "typer": {"cli", "serve_commands", "pretrain_commands"},
+}
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
 

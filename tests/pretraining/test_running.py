@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tunesmith.pretraining.running import run
 
 SMALL = [
     *("model.context_tokens=32", "model.options.hidden_size=32", "model.options.num_hidden_layers=2"),
-    *("model.options.num_attention_heads=2", "model.options.intermediate_size=64", "tokenizer.vocabulary=150"),
+    *("model.options.num_attention_heads=2", "model.options.intermediate_size=64", "tokenizer.vocabulary=300"),
     *("corpus.validation_fraction=0.2", "corpus.unit=line", "train.batch_size=8", "train.learning_rate=3e-3"),
     "evaluate.steps=5",
 ]
@@ -67,6 +68,7 @@ def test_from_text_to_a_base_model(lines: Path, tmp_path: Path, call: Call, obje
 
 
 def test_the_loss_falls_and_samples_are_shown(lines: Path, tmp_path: Path) -> None:
+    lines.write_text("".join(f"{row['text']}\n" for row in make_rows(400)), encoding="utf-8")
     given = {"corpus": {"files": [str(lines)]}, "output": {"folder": str(tmp_path / "out")}}
     settings = [*SMALL, "train.epochs=60", "train.max_steps=40"]
     events = list(run(resolve_pretraining(given, settings=settings)))
@@ -82,9 +84,8 @@ def test_fine_tuning_starts_from_it(lines: Path, tmp_path: Path, call: Call) -> 
     assert call(lines, "--steps", 10, "--out", base).exit_code == 0
     result = tunesmith.fit(
         make_rows(40),
-        model=str(base),
         out=tmp_path / "fitted",
-        settings=["train.max_steps=4", "evaluate.resamples=100"],
+        settings=[f"model.name={base}", "train.max_steps=4", "evaluate.resamples=100"],
     )
     assert tunesmith.load(result.folder).predict(["the film was good"])
     with pytest.raises(TunesmithError, match="pretrained model") as caught:
@@ -121,8 +122,6 @@ def test_the_written_configuration_repeats_the_run(lines: Path, tmp_path: Path, 
 
 
 def test_the_printed_command_repeats_the_run(lines: Path, tmp_path: Path, call: Call) -> None:
-    import shlex
-
     one = tmp_path / "one"
     done = call(lines, "--objective", "clm", "--size", "nano", "--steps", 6, "--out", one)
     printed = next(line for line in done.stderr.splitlines() if line.startswith("tunesmith pretrain"))
@@ -181,6 +180,14 @@ def test_somebody_elses_folder_is_left_alone(lines: Path, tmp_path: Path, call: 
     assert done.exit_code == 2
     assert "thesis.txt" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["thesis.txt"]
+
+
+def test_without_held_out_text_nothing_is_trained(tmp_path: Path, call: Call) -> None:
+    path = tmp_path / "same.txt"
+    path.write_text("one and the same line\n" * 200, encoding="utf-8")
+    done = call(path, "--steps", 3, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "corpus.validation" in done.stderr
 
 
 def test_from_python(lines: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.tokenizer_facts import word_start_table
 from tunesmith.corpora.tokenizer_training import Family, Kind, save_tokenizer, train_tokenizer
 from tunesmith.corpora.windows import Windows
-from tunesmith.errors import ConfigError
+from tunesmith.errors import ConfigError, DataError
 from tunesmith.events import Notice, Reading
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model, load_tokenizer
@@ -167,7 +167,14 @@ def _read(
     sources = section.files if what == CORPUS else section.general
     for progress in build_shards(target, sources, tokenizer, options, overwrite=config.output.overwrite):
         yield Reading(progress.text_bytes, progress.source_bytes, progress.documents)
-    return open_corpus(target)
+    corpus = open_corpus(target)
+    if not corpus.part("validation").total_tokens:
+        documents = corpus.part("train").total_documents
+        raise DataError(
+            f"of {documents:,} {'document' if documents == 1 else 'different documents'} none was held out to look at",
+            fix="--set corpus.validation=tail holds out the end of each; or give a larger corpus.validation_fraction",
+        )
+    return corpus
 
 
 def _facts(tokenizer: Any) -> Tokens:
