@@ -26,7 +26,7 @@ from tunesmith.corpora.deduplicating import ExactSeen, NearSeen, sign_parts
 from tunesmith.corpora.documents import DocumentOptions
 from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.splitting import is_validation
-from tunesmith.corpora.tokenizer_training import train_tokenizer
+from tunesmith.corpora.tokenizer_training import save_tokenizer, train_tokenizer
 from tunesmith.durable import DamagedFolder
 from tunesmith.errors import DataError, TrainingError, UserError
 
@@ -488,3 +488,18 @@ def test_options_stand_in_the_corpus(tmp_path: Path, tokenizer: Tokenizer) -> No
     facts = open_corpus(tmp_path / "out").facts
     assert facts["options"] == json.loads(json.dumps(dataclasses.asdict(options())))
     assert str(tmp_path) not in json.dumps(facts)
+
+
+def test_a_tokenizer_of_transformers_gives_the_same(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    ours = train_tokenizer("wordpiece", 300, TEXTS)
+    save_tokenizer(ours, tmp_path / "tokenizer", model_max_length=16)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    theirs("cut and pad", truncation=True, max_length=4, padding="max_length")  # leaves both on in its inside
+    sources = write_rows(tmp_path, TEXTS)
+    for name, tokenizer in (("ours", ours), ("theirs", theirs)):
+        list(build_shards(tmp_path / name, sources, tokenizer, options()))
+    parts = [open_corpus(tmp_path / name).part("train") for name in ("ours", "theirs")]
+    read = [part.tokens.read(0, len(part.tokens)).tolist() for part in parts]
+    assert read[0] == read[1]
+    assert len(read[0]) > 1000
