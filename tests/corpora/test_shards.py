@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from tunesmith import durable
 from tunesmith.corpora import cutting, deduplicating, pieces, shards, text_files
@@ -26,7 +27,7 @@ from tunesmith.corpora.deduplicating import ExactSeen, NearSeen, sign_parts
 from tunesmith.corpora.documents import DocumentOptions
 from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.splitting import is_validation
-from tunesmith.corpora.tokenizer_training import train_tokenizer
+from tunesmith.corpora.tokenizer_training import save_tokenizer, train_tokenizer
 from tunesmith.durable import DamagedFolder
 from tunesmith.errors import DataError, TrainingError, UserError
 
@@ -488,3 +489,17 @@ def test_options_stand_in_the_corpus(tmp_path: Path, tokenizer: Tokenizer) -> No
     facts = open_corpus(tmp_path / "out").facts
     assert facts["options"] == json.loads(json.dumps(dataclasses.asdict(options())))
     assert str(tmp_path) not in json.dumps(facts)
+
+
+@pytest.mark.parametrize("family", ["encoder", "decoder", "encoder-decoder"])
+def test_a_tokenizer_of_transformers_gives_the_same(tmp_path: Path, family: Any) -> None:
+    ours = train_tokenizer("wordpiece", 300, TEXTS, family=family)
+    save_tokenizer(ours, tmp_path / "tokenizer", model_max_length=16)
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    theirs("cut and pad", truncation=True, max_length=4, padding="max_length")  # leaves both on in its inside
+    sources = write_rows(tmp_path, TEXTS)
+    stored = Tokenizer.from_file(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    for name, tokenizer in (("ours", ours), ("theirs", theirs), ("stored", stored)):
+        list(build_shards(tmp_path / name, sources, tokenizer, options()))
+    assert content(tmp_path / "ours") == content(tmp_path / "theirs") == content(tmp_path / "stored")
+    assert open_corpus(tmp_path / "ours").part("train").total_tokens > 1000

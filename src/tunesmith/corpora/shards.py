@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -133,12 +134,13 @@ def build_shards(
 
 
 def plain_tokenizer(tokenizer: Any) -> Tokenizer:
-    """A copy of a tokenizer's inside that neither cuts nor pads."""
+    """A copy of a tokenizer's inside that neither cuts nor pads nor puts anything around a text.
+
+    So it is the same whether it comes from its trainer, from its file or from `transformers`, which adds a last step.
+    """
     inside = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    plain = Tokenizer.from_str(inside.to_str())
-    plain.no_truncation()
-    plain.no_padding()
-    return plain
+    state = json.loads(inside.to_str())
+    return Tokenizer.from_str(json.dumps({**state, "truncation": None, "padding": None, "post_processor": None}))
 
 
 class _Run:
