@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md and its Chinese twin from the schemas: python -m tests.configuration_page.
+"""Writes docs/configuration.md, docs/pretraining-configuration.md and their Chinese twins from the schemas: python -m tests.configuration_page.
 
 The Chinese descriptions stand in docs/zh/configuration.json, by the English ones, so that a description that is
 changed asks for a new translation.
@@ -21,12 +21,14 @@ from pydantic_core import PydanticUndefined
 
 from tunesmith.config import Named, RunConfig
 from tunesmith.methods import METHODS
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.pretraining.config import PretrainConfig
 from tunesmith.tasks import TASKS
 
 DOCS = Path(__file__).parent.parent / "docs"
 TRANSLATIONS = DOCS / "zh" / "configuration.json"
 
-PAGES_OF_NAMES = {"task": "README.md", "method": "methods.md"}
+PAGES_OF_NAMES = {"task": "README.md", "method": "methods.md", "objective": "pretraining.md"}
 """Where the names of a table are listed, so that a new one changes no other page."""
 
 ENGLISH = {
@@ -41,6 +43,12 @@ ENGLISH = {
     ),
     "header": "| setting | values | default | meaning |",
     "name": "Which one.",
+    "pretraining title": "Configuration of pretraining",
+    "pretraining intro": (
+        "Every setting of `tunesmith pretrain`, given as [those of `fit`](configuration.md) are.\n"
+        "\n"
+        "This page is made from the code by `python -m tests.configuration_page`."
+    ),
 }
 CHINESE = {
     "title": "配置",
@@ -53,7 +61,32 @@ CHINESE = {
     ),
     "header": "| 设置 | 取值 | 默认 | 含义 |",
     "name": "选哪一个。",
+    "pretraining title": "预训练的配置",
+    "pretraining intro": (
+        "`tunesmith pretrain` 的所有设置，给出的方式与 [`fit` 的设置](configuration.md)相同。\n"
+        "\n"
+        "本页由 `python -m tests.configuration_page` 从代码生成。"
+    ),
 }
+
+
+@dataclass(frozen=True)
+class Book:
+    """What a page lists.
+
+    Attributes:
+        prefix: of its title and introduction among the words.
+        schema: its sections.
+        tables: section → names that have options of their own.
+    """
+
+    prefix: str
+    schema: type[BaseModel]
+    tables: Mapping[str, Mapping[str, type[Any]]]
+
+
+RUN = Book("", RunConfig, {"task": TASKS, "method": METHODS})
+PRETRAINING = Book("pretraining ", PretrainConfig, {"objective": OBJECTIVES})
 
 
 @dataclass(frozen=True)
@@ -66,16 +99,16 @@ class Setting:
     meaning: str
 
 
-def section_tables() -> dict[str, list[Setting]]:
-    """Heading → settings: the sections of a run, then the options of each task and method."""
+def section_tables(book: Book = RUN) -> dict[str, list[Setting]]:
+    """Heading → settings: the sections of a run, then the options of each name of a table."""
     found: dict[str, list[Setting]] = {}
-    for name, field in RunConfig.model_fields.items():
+    for name, field in book.schema.model_fields.items():
         if field.annotation is Named:
             continue
         assert isinstance(field.annotation, type)
         found[f"`{name}`"] = list(_settings(field.annotation, name))
-    for section, table in (("task", TASKS), ("method", METHODS)):
-        default = RunConfig.model_fields[section].default.name
+    for section, table in book.tables.items():
+        default = book.schema.model_fields[section].default.name
         listed = f"a name: [{section}s]({PAGES_OF_NAMES[section]})"
         found[f"`{section}`"] = [Setting(f"{section}.name", listed, f"`{default}`", "")]
         for name, kind in table.items():
@@ -86,15 +119,16 @@ def section_tables() -> dict[str, list[Setting]]:
 
 
 def known_keys() -> set[str]:
-    """Dotted paths of all settings, of all tasks and methods."""
-    return {setting.path for settings in section_tables().values() for setting in settings}
+    """Dotted paths of all settings, of all tasks, methods and objectives."""
+    return {s.path for book in (RUN, PRETRAINING) for settings in section_tables(book).values() for s in settings}
 
 
 def free_keys() -> set[str]:
     """Settings that are mappings, below which any key is allowed."""
-    schemas = [(name, field.annotation) for name, field in RunConfig.model_fields.items()]
-    schemas += [("task", kind.Config) for kind in TASKS.values()]
-    schemas += [("method", kind.Config) for kind in METHODS.values()]
+    schemas: list[tuple[str, Any]] = []
+    for book in (RUN, PRETRAINING):
+        schemas += [(name, field.annotation) for name, field in book.schema.model_fields.items()]
+        schemas += [(name, kind.Config) for name, table in book.tables.items() for kind in table.values()]
     return {
         f"{section}.{key}"
         for section, schema in schemas
@@ -153,10 +187,10 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value) if isinstance(value, (bool, list, dict)) else value}`"
 
 
-def render(words: Mapping[str, str], translate: Mapping[str, str] | None) -> str:
+def render(book: Book, words: Mapping[str, str], translate: Mapping[str, str] | None) -> str:
     """The page in one language; a description without a translation is a KeyError."""
-    lines = [f"# {words['title']}", "", words["intro"]]
-    for heading, settings in section_tables().items():
+    lines = [f"# {words[book.prefix + 'title']}", "", words[book.prefix + "intro"]]
+    for heading, settings in section_tables(book).items():
         lines += ["", f"## {heading}", "", words["header"], "| --- | --- | --- | --- |"]
         for setting in settings:
             meaning = setting.meaning or words["name"]
@@ -179,15 +213,17 @@ def read_translations() -> dict[str, str]:
 
 def untranslated() -> list[str]:
     """English descriptions that have no Chinese one, and Chinese ones whose English is gone."""
-    meanings = {s.meaning for settings in section_tables().values() for s in settings if s.meaning}
+    books = (RUN, PRETRAINING)
+    meanings = {s.meaning for b in books for settings in section_tables(b).values() for s in settings if s.meaning}
     return sorted(meanings ^ read_translations().keys())
 
 
 def pages() -> dict[Path, str]:
-    return {
-        DOCS / "configuration.md": render(ENGLISH, None),
-        DOCS / "zh" / "configuration.md": render(CHINESE, read_translations()),
-    }
+    found = {}
+    for book, name in ((RUN, "configuration.md"), (PRETRAINING, "pretraining-configuration.md")):
+        found[DOCS / name] = render(book, ENGLISH, None)
+        found[DOCS / "zh" / name] = render(book, CHINESE, read_translations())
+    return found
 
 
 if __name__ == "__main__":

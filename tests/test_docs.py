@@ -13,6 +13,7 @@ import shutil
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from tests import configuration_page
 from tests.test_layers import LAYERS
 from tests.tiny import make_rows
 from tunesmith import base_models, cli
-from tunesmith.config import apply_settings, parse_setting, resolve_config
+from tunesmith.config import apply_settings, build_named, parse_setting, resolve_config
 from tunesmith.errors import ConfigError
 from tunesmith.methods import METHODS, make_method
+from tunesmith.objectives import OBJECTIVES
+from tunesmith.pretraining.config import resolve_pretraining
 from tunesmith.task_guess import settle_task
 from tunesmith.tasks import TASKS, make_task
 
@@ -217,6 +220,10 @@ def parse_command(arguments: list[str]) -> None:
     assert name in group.commands, f"no command {name}"
     context = group.commands[name].make_context(name, rest)
     settings = context.params.get("setting") or []
+    if name == "pretrain":
+        pretraining = resolve_pretraining({"objective": {"name": context.params["objective"] or "mlm"}}, settings=settings)
+        build_named("objective", OBJECTIVES, pretraining.objective.name, pretraining.objective.options)
+        return
     if name != "fit":
         assert all(setting.startswith("data.") for setting in settings), "only how a file is read can be set here"
     changes = {section: {"name": context.params.get(section)} for section in ("task", "method")}
@@ -244,6 +251,10 @@ def test_settings_with_values_are_valid(page: Path) -> None:
         _, value = parse_setting(setting)
         if isinstance(value, str) and value.isupper():
             continue  # a stand-in such as N
+        if page.name.startswith(("pretraining", "corpora")):
+            given = resolve_pretraining(settings=[setting]).objective
+            assert any(is_accepted(partial(build_named, "objective", OBJECTIVES), n, given.options) for n in OBJECTIVES)
+            continue
         config = resolve_config(apply_settings({}, [setting]) if "section.key" not in setting else {})
         assert any(is_accepted(make_task, name, config.task.options) for name in TASKS), setting
         assert any(is_accepted(make_method, name, config.method.options) for name in METHODS), setting
@@ -264,8 +275,10 @@ def test_the_page_of_settings_is_current() -> None:
 
 
 def test_every_setting_says_what_it_is_for() -> None:
-    silent = [s.path for settings in configuration_page.section_tables().values() for s in settings if not s.meaning]
-    assert silent == ["task.name", "method.name"]
+    books = (configuration_page.RUN, configuration_page.PRETRAINING)
+    tables = [settings for book in books for settings in configuration_page.section_tables(book).values()]
+    silent = [setting.path for settings in tables for setting in settings if not setting.meaning]
+    assert silent == ["task.name", "method.name", "objective.name"]
 
 
 def python_pages() -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable
@@ -80,6 +81,9 @@ def describe_tokenizer(
     )
 
 
+_ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "[SEP]")
+
+
 def unknown_id(tokenizer: Any) -> int | None:
     """Id that unknown characters get; None where none are unknown."""
     model = json.loads(tokenizer.to_str())["model"]
@@ -92,18 +96,16 @@ def unknown_id(tokenizer: Any) -> int | None:
 def special_ids(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Token ids to put in front of and behind each document of a corpus.
 
-    [CLS] and [SEP] of encoders, nothing and </s> of decoders, <s> and </s> of encoder-decoders, as
-    `train_tokenizer` makes them; what a tokenizer puts around a text itself wins.
+    What the tokenizer puts around a text itself; where it puts nothing behind, the token that ends a text, so that
+    documents are told apart: [CLS] and [SEP] of encoders, nothing and </s> of most decoders.
     """
     inside = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    around = inside.encode("").ids
-    if around:
-        half = len(around) // 2
-        return tuple(around[:half]), tuple(around[half:])
-    end = next(
-        (inside.token_to_id(name) for name in ("</s>", "<|endoftext|>") if inside.token_to_id(name) is not None), None
-    )
-    return (), () if end is None else (end,)
+    found = inside.encode("a")
+    inner = [place for place, special in enumerate(found.special_tokens_mask) if not special]
+    first, last = (inner[0], inner[-1]) if inner else (len(found.ids), len(found.ids))
+    front, behind = tuple(found.ids[:first]), tuple(found.ids[last + 1 :])
+    ends = (inside.token_to_id(name) for name in _ENDS)
+    return front, behind or tuple(itertools.islice((end for end in ends if end is not None), 1))
 
 
 def word_start_table(tokenizer: Any) -> NDArray[np.bool_]:

@@ -70,7 +70,7 @@ class TokenizerSection(Section):
     """Most entries of a new one."""
     lowercase: bool = False
     """Whether a new one forgets capitals."""
-    sample_bytes: int = Field(default=100_000_000, ge=1_000)
+    sample_bytes: int = Field(default=64_000_000, ge=1_000)
     """Most text that a new one is trained on."""
 
 
@@ -97,7 +97,7 @@ class LookSection(Section):
     steps: int | None = Field(default=None, ge=1)
     """Steps between two looks at held-out text; default: twenty looks in a run."""
     tokens: int = Field(default=50_000, ge=64)
-    """Most tokens of a look in between, at most a quarter of those trained on since the last; the last look: ten times."""
+    """Most tokens of a look in between, and at most a quarter of what was trained on since; the last: ten times."""
     batch_tokens: int = Field(default=8192, ge=64)
     """Tokens in one forward pass of a look."""
     samples: int = Field(default=2, ge=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from tunesmith.architectures import DEFAULTS, describe_architecture, make_model
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import build_named
 from tunesmith.corpora.corpus import Corpus, open_corpus
-from tunesmith.corpora.documents import DocumentOptions, stream_documents
+from tunesmith.corpora.documents import DocumentOptions
+from tunesmith.corpora.sampling import sample_texts
 from tunesmith.corpora.shards import ShardOptions, build_shards
-from tunesmith.corpora.tokenizer_facts import word_start_table
+from tunesmith.corpora.tokenizer_facts import special_ids, word_start_table
 from tunesmith.corpora.tokenizer_training import Family, Kind, save_tokenizer, train_tokenizer
 from tunesmith.corpora.windows import Windows
 from tunesmith.errors import ConfigError, DataError
@@ -78,8 +79,8 @@ def prepare(config: PretrainConfig, folder: Path) -> Generator[Notice | Reading,
     kind = build_named("objective", OBJECTIVES, config.objective.name, config.objective.options)
     base = None if config.model.name is None else base_models.resolve(config.model.name, revision=config.model.revision)
     tokenizer = yield from _find_tokenizer(config, folder, base, kind.family)
-    corpus = yield from _read(config, folder, tokenizer, CORPUS, kind.family)
-    general = (yield from _read(config, folder, tokenizer, GENERAL, kind.family)) if config.corpus.general else None
+    corpus = yield from _read(config, folder, tokenizer, CORPUS)
+    general = (yield from _read(config, folder, tokenizer, GENERAL)) if config.corpus.general else None
     objective = make_objective(config.objective.name, config.objective.options, _facts(tokenizer))
     model = _build(config, objective, base, tokenizer)
     windows = Windows(corpus.part("train"), config.model.context_tokens, shift=objective.shifted)
@@ -114,7 +115,7 @@ def _find_tokenizer(
     if not (target / "tokenizer.json").is_file():
         kind = KINDS[family] if section.kind == "auto" else section.kind
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
-        texts = sample_texts(config.corpus.files, _document_options(config), section.sample_bytes)
+        texts = sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes)
         found = train_tokenizer(kind, section.vocabulary, texts, family=family, lowercase=section.lowercase)
         durable.make_folder(target)
         save_tokenizer(found, target, model_max_length=_positions(config))
@@ -126,35 +127,15 @@ def _positions(config: PretrainConfig) -> int:
     return max(config.model.max_tokens or LEAST_POSITIONS, config.model.context_tokens)
 
 
-def sample_texts(files: Sequence[str], options: DocumentOptions, most_bytes: int) -> Iterator[str]:
-    """Texts from the beginning of a corpus, up to so many bytes."""
-    left_bytes = most_bytes
-    for _, document in stream_documents(files, options):
-        yield document.text
-        left_bytes -= len(document.text.encode())
-        if left_bytes <= 0:
-            return
-
-
-def frame_ids(tokenizer: Any, family: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Token ids around each document: as the tokenizer frames a text; in decoders an end and nothing in front."""
-    if family == "decoder":
-        return (), () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)
-    front, behind = tokenizer.cls_token_id, tokenizer.sep_token_id
-    return () if front is None else (front,), () if behind is None else (behind,)
-
-
 def _document_options(config: PretrainConfig) -> DocumentOptions:
     section = config.corpus
     return DocumentOptions(section.text_field, section.unit, section.segmented, section.skip_bad)
 
 
-def _read(
-    config: PretrainConfig, folder: Path, tokenizer: Any, what: str, family: str
-) -> Generator[Reading, None, Corpus]:
+def _read(config: PretrainConfig, folder: Path, tokenizer: Any, what: str) -> Generator[Reading, None, Corpus]:
     section = config.corpus
     target = Path(section.folder) if section.folder and what == CORPUS else folder / what
-    prefix, suffix = frame_ids(tokenizer, family)
+    prefix, suffix = special_ids(tokenizer)
     options = ShardOptions(
         documents=_document_options(config),
         prefix_ids=prefix,
