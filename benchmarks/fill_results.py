@@ -56,6 +56,19 @@ def sst2() -> dict[str, str]:
     return figures
 
 
+def pretraining() -> dict[str, str]:
+    """Losses and seconds of the character models, from pretrain-shakespeare.json."""
+    found = read_result("pretrain-shakespeare")
+    figures: dict[str, str] = {}
+    for name, run in (found["runs"] if found else {}).items():
+        loss = {"value": run["validation_loss"], "low": run["low"], "high": run["high"]}
+        figures[f"pretrain {name} loss"] = interval(loss)
+        figures[f"pretrain {name} bits"] = f"{run['bits_per_byte']:.3f}"
+        figures[f"pretrain {name} steps"] = f"{run['steps']:,}"
+        figures[f"pretrain {name} seconds"] = f"{run['seconds']:.0f}"
+    return figures
+
+
 def classification() -> dict[str, str]:
     """Test scores, baselines and gains, from classification.json."""
     figures: dict[str, str] = {}
@@ -136,7 +149,7 @@ def calibration() -> dict[str, str]:
 
 def main() -> None:
     """Fill all pages."""
-    parts = (training_speed, sst2, classification, named_entities, methods, check, calibration)
+    parts = (training_speed, sst2, classification, named_entities, methods, pretraining, check, calibration)
     figures = {name: figure for part in parts for name, figure in part().items()}
     for page, missing in PAGES.items():
         path = ROOT / page

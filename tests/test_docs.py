@@ -221,7 +221,9 @@ def parse_command(arguments: list[str]) -> None:
     context = group.commands[name].make_context(name, rest)
     settings = context.params.get("setting") or []
     if name == "pretrain":
-        pretraining = resolve_pretraining({"objective": {"name": context.params["objective"] or "mlm"}}, settings=settings)
+        pretraining = resolve_pretraining(
+            {"objective": {"name": context.params["objective"] or "mlm"}}, settings=settings
+        )
         build_named("objective", OBJECTIVES, pretraining.objective.name, pretraining.objective.options)
         return
     if name != "fit":
