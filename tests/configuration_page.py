@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md, docs/pretraining-configuration.md and their Chinese twins from the schemas: python -m tests.configuration_page.
+"""Writes the pages of settings and their Chinese twins from the schemas: python -m tests.configuration_page.
 
 The Chinese descriptions stand in docs/zh/configuration.json, by the English ones, so that a description that is
 changed asks for a new translation.
