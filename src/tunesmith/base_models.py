@@ -265,6 +265,7 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path}: field model_type is {model_type!r}, wanted a name such as 'bert'",
             fix="give a model that was saved with transformers' save_pretrained",
         )
+    _refuse_code(config, str(path))  # before it is copied, so that the file is named
     return safe_config(config)
 
 
