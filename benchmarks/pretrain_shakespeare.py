@@ -38,6 +38,8 @@ BETTER = [
     *("--architecture", "llama", "--size", "nano", "--set", "model.context_tokens=128", "--set", "train.batch_size=8"),
     *("--set", "train.learning_rate=2e-3"),
 ]
+TOKENS, BETTER_TOKENS = 12 * 64, 8 * 128
+"""Of a step."""
 TRIAL_STEPS = 100
 
 
@@ -75,8 +77,9 @@ def main() -> None:
         gpt2 = entry(pretrain(text, scratch / "gpt2", STEPS, GPT2))
         llama = entry(pretrain(text, scratch / "llama", STEPS, LLAMA))
         trial = pretrain(text, scratch / "trial", TRIAL_STEPS, BETTER)
-        per_step = trial["seconds"] / TRIAL_STEPS
-        better = entry(pretrain(text, scratch / "better", int(llama["seconds"] / per_step), BETTER))
+        in_training_s = STEPS * TOKENS / llama["tokens_per_s"]
+        steps = int(in_training_s * trial["speed"]["tokens_per_s"] / BETTER_TOKENS)
+        better = entry(pretrain(text, scratch / "better", steps, BETTER))
     result = {
         "published_loss": PUBLISHED_LOSS,
         "validation_loss": llama["validation_loss"],
