@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,27 @@ def fit(options: Mapping[str, str | Path], settings: Mapping[str, Any]) -> float
     if done.returncode:
         raise SystemExit(f"tunesmith fit {' '.join(words)}: exit code {done.returncode}")
     return time.perf_counter() - started
+
+
+def pretrain(corpus: Sequence[str | Path], out: Path, options: Sequence[str], settings: Mapping[str, Any]) -> Any:
+    """Run `tunesmith pretrain`; return what `--json` printed or raise SystemExit."""
+    words = [*program(), "pretrain", *map(str, corpus), *options, "--out", str(out), "--json", "--quiet"]
+    words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    return _json_of(words)
+
+
+def compare(one: str, other: str, data: Path, settings: Mapping[str, Any] | None = None) -> Any:
+    """Run `tunesmith compare ONE OTHER --data FILE --json`; patterns stand for several seeds."""
+    words = [*program(), "compare", one, other, "--data", str(data), "--json"]
+    words += [word for key, value in (settings or {}).items() for word in ("--set", f"{key}={value}")]
+    return _json_of(words)
+
+
+def _json_of(words: Sequence[str]) -> Any:
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)}: exit code {done.returncode}")
+    return json.loads(done.stdout)
 
 
 def evaluate(folder: Path, data: Path) -> dict[str, Any]:
