@@ -262,7 +262,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         raise ModelError(f"there is no folder {folder}", fix="give the folder that tunesmith fit wrote")
     if not is_complete(path):
         state = "holds an unfinished run" if (path / "checkpoints").is_dir() else "is no Tunesmith model"
-        raise ModelError(f"{folder} {state}: it has no {FACTS}", fix="run the same tunesmith fit or pretrain command again")
+        fix = "run the same tunesmith fit or pretrain command again"
+        raise ModelError(f"{folder} {state}: it has no {FACTS}", fix=fix)
     try:
         facts = durable.verify_folder(path, FACTS)
     except durable.DamagedFolder as error:
