@@ -101,7 +101,7 @@ def _settings(setup: Setup) -> Mapping[str, Any]:
     """Every setting that differs from its default, and the choices that were made for the user."""
     config, default = setup.config, RunConfig()
     chosen: dict[str, Any] = {
-        f"data.columns.{field}": _plain(column)
+        f"data.columns.{field}": as_setting(column)
         for read in list(setup.splits.read.values())[:1]
         for field, column in read.mapping.items()
         if field in read.guessed_fields or field in config.data.columns
@@ -111,9 +111,9 @@ def _settings(setup: Setup) -> Mapping[str, Any]:
         for key in type(section).model_fields:
             value = getattr(section, key)
             if value != getattr(plain, key) and (name, key) not in _FLAGS:
-                chosen[f"{name}.{key}"] = _plain(value)
+                chosen[f"{name}.{key}"] = as_setting(value)
     for name in ("task", "method"):
-        chosen |= {f"{name}.{key}": _plain(value) for key, value in getattr(config, name).options.items()}
+        chosen |= {f"{name}.{key}": as_setting(value) for key, value in getattr(config, name).options.items()}
     chosen.setdefault("train.learning_rate", f"{setup.learning_rate.value:g}")
     return chosen
 
@@ -124,7 +124,7 @@ _FLAGS = {
 }
 
 
-def _plain(value: Any) -> Any:
+def as_setting(value: Any) -> Any:
     """Text that `--set` reads back as this value: a column named 1 must not become the number."""
     if isinstance(value, str) and parse_setting(f"key={value}")[1] == value:
         return value

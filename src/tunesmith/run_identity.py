@@ -39,12 +39,7 @@ def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
         config=settle(setup.config, setup.splits, setup.learning_rate.value),
         data_fingerprints=dict(setup.splits.fingerprints),
         base_model_sha256=setup.base.sha256,
-        versions={
-            **versions(),
-            "torch_threads": str(torch.get_num_threads()),
-            "precision": str(setup.precision).removeprefix("torch."),
-            "device": setup.model.device.type,
-        },
+        versions=versions(setup.precision, setup.model.device),
         trainable_sha256=checkpoint.hash_names(trainable),
     )
 
@@ -109,14 +104,17 @@ def _is_left_over(path: Path, own: frozenset[str]) -> bool:
     return path.name in _OF_NOBODY or durable.is_temporary(path.name)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes."""
+def versions(precision: torch.dtype, device: torch.device) -> dict[str, str]:
+    """What computes, and how: versions of the libraries, threads, precision, device."""
     return {
         "tunesmith": __version__,
         "torch": str(torch.__version__),
         "transformers": version("transformers"),
         "safetensors": version("safetensors"),
         "python": platform.python_version(),
+        "torch_threads": str(torch.get_num_threads()),
+        "precision": str(precision).removeprefix("torch."),
+        "device": device.type,
     }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import guess_hidden
+from tunesmith.objectives.guessing import count_loss, guess
 from tunesmith.objectives.tokens import Tokens
 
 
@@ -47,9 +47,8 @@ class CausalLanguageModel:
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """Hidden states, and the summed loss of the next tokens."""
-        hidden = model.trunk(batch)
-        return {"hidden": hidden, **guess_hidden(model, hidden, batch)}
+        return guess(model, batch)
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
         """Summed cross-entropy over all tokens that have a next one, and how many they are."""
-        return outputs["loss"], max(1.0, float(outputs["count"]))
+        return count_loss(outputs)

@@ -5,9 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tunesmith.contracts import IGNORED, Batch
+from tunesmith.contracts import IGNORED, Batch, Outputs
 from tunesmith.model import Model
 from tunesmith.projection import projected_cross_entropy
+
+
+def find_asked(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Places of the tokens that have a target, and their targets: (N,) twice."""
+    targets = torch.tensor([target for item in batch.items for target in item.target], device=device)  # (T,)
+    places = torch.nonzero(targets != IGNORED)[:, 0]
+    return places, targets[places]
+
+
+def guess(model: Model, batch: Batch) -> dict[str, Tensor]:
+    """Hidden states of the trunk, and the summed loss of what is asked."""
+    hidden = model.trunk(batch)
+    return {"hidden": hidden, **guess_hidden(model, hidden, batch)}
+
+
+def count_loss(outputs: Outputs) -> tuple[Tensor, float]:
+    """Summed loss and number of guessed tokens; at least 1, so that a batch of special tokens alone divides by it."""
+    return outputs["loss"], max(1.0, float(outputs["count"]))
 
 
 def guess_hidden(model: Model, hidden: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -21,15 +39,14 @@ def guess_hidden(model: Model, hidden: Tensor, batch: Batch) -> dict[str, Tensor
     Returns:
         "loss" () and "count" ().
     """
-    targets = torch.tensor([target for item in batch.items for target in item.target], device=hidden.device)  # (T,)
-    places = torch.nonzero(targets != IGNORED)[:, 0]
+    places, targets = find_asked(batch, hidden.device)
     if len(places) == 0:
         return {"loss": hidden.float().sum() * 0.0, "count": torch.zeros(())}
     loss = projected_cross_entropy(
         model.token_logits,
         model.projection_parameters(),
         hidden.index_select(0, places),
-        targets[places],
+        targets,
         vocabulary=model.vocabulary_size,
     )
     return {"loss": loss, "count": torch.tensor(float(len(places)))}

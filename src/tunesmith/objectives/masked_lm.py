@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import guess_hidden
+from tunesmith.objectives.guessing import count_loss, guess
 from tunesmith.objectives.tokens import Tokens, flatten, split_like, starts
 
 
@@ -79,12 +79,11 @@ class MaskedLanguageModel:
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """Hidden states, and the summed loss of the hidden tokens."""
-        hidden = model.trunk(batch)
-        return {"hidden": hidden, **guess_hidden(model, hidden, batch)}
+        return guess(model, batch)
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
         """Summed cross-entropy over the hidden tokens, and how many they are."""
-        return outputs["loss"], max(1.0, float(outputs["count"]))
+        return count_loss(outputs)
 
 
 def choose_places(

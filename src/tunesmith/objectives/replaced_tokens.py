@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 from torch.nn import functional
 
-from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
+from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import guess_hidden
+from tunesmith.objectives.guessing import find_asked, guess_hidden
 from tunesmith.objectives.masked_lm import MaskedLanguageModel, MaskingConfig
 from tunesmith.objectives.tokens import Tokens
 
@@ -71,10 +71,9 @@ class ReplacedTokens:
         generator = model.companion
         assert generator is not None
         guessed = generator.trunk(batch)
-        targets = torch.tensor([t for item in batch.items for t in item.target], device=guessed.device)  # (T,)
-        places = torch.nonzero(targets != IGNORED)[:, 0]
+        places, targets = find_asked(batch, guessed.device)
         drawn = _draw(generator, guessed.detach().index_select(0, places))
-        original = batch.input_ids.index_copy(0, places, targets[places])
+        original = batch.input_ids.index_copy(0, places, targets)
         seen = original.index_copy(0, places, drawn)
         hidden = model.trunk(replace(batch, input_ids=seen))
         return {

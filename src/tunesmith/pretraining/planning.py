@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from tunesmith.planning import as_setting
 from tunesmith.pretraining.config import ENDLESS_EPOCHS, PretrainConfig
 from tunesmith.pretraining.preparing import Setup, as_json
 
@@ -65,9 +64,5 @@ def full_command(config: PretrainConfig, folder: Path) -> str:
             if (section, key) in FLAGS:
                 words += [FLAGS[section, key], str(value)]
             else:
-                words += ["--set", f"{section}.{key}={_plain(value)}"]
+                words += ["--set", f"{section}.{key}={as_setting(value)}"]
     return shlex.join([*words, "--out", str(folder)])
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

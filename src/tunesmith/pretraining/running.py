@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tunesmith import artifact, checkpoint, durable, engine
 from tunesmith.checkpoint import CURVES, Identity
 from tunesmith.config import to_yaml
@@ -215,12 +213,7 @@ def make_identity(setup: Setup, trainable_sha256: str) -> Identity:
         config=preparing.as_json(setup.config),
         data_fingerprints=preparing.fingerprints(setup),
         base_model_sha256=setup.base.sha256 if setup.base is not None else "",
-        versions={
-            **versions(),
-            "torch_threads": str(torch.get_num_threads()),
-            "precision": str(setup.precision).removeprefix("torch."),
-            "device": setup.model.device.type,
-        },
+        versions=versions(setup.precision, setup.model.device),
         trainable_sha256=trainable_sha256,
     )
 
