@@ -11,7 +11,7 @@ import pytest
 from tunesmith import strict_yaml
 from tunesmith.config import RunConfig, check_options, parse_setting, read_config_file, resolve_config, to_yaml
 from tunesmith.errors import ConfigError
-from tunesmith.planning import _plain
+from tunesmith.planning import as_setting
 from tunesmith.strict_yaml import read_yaml
 from tunesmith.tasks import make_task
 
@@ -95,7 +95,7 @@ def test_a_sign_is_meant_as_it_stands(sign: str) -> None:
     config = resolve_config(settings=[f"task.separator={sign}"])
     task = make_task("text-classification", config.task.options)
     assert task.config.separator == sign
-    assert parse_setting(f"task.separator={_plain(sign)}")[1] == sign, "the printed command says the same"
+    assert parse_setting(f"task.separator={as_setting(sign)}")[1] == sign, "the printed command says the same"
 
 
 @pytest.mark.parametrize("text", ["", "~", "[]", "{}", "''", '""'])
@@ -108,7 +108,7 @@ def test_a_text_may_look_like_a_number(text: str) -> None:
     config = resolve_config(settings=[f"data.columns.label={text}", f"model.revision={text}"])
     assert config.data.columns == {"label": text}
     assert config.model.revision == text
-    assert parse_setting(f"x={_plain(text)}")[1] == text
+    assert parse_setting(f"x={as_setting(text)}")[1] == text
 
 
 @pytest.mark.parametrize("setting", ["data.columns.label=yes", "model.revision=[a]", "data.columns.text="])

@@ -35,6 +35,10 @@ HARMLESS_FIELDS = frozenset(
     {
         "data.train",  # the place; the content is held by its fingerprint
         "data.dev",
+        "corpus.files",
+        "corpus.general",
+        "corpus.folder",
+        "evaluate.samples",
         "train.checkpoint_seconds",
         "train.checkpoint_steps",
         "train.keep_checkpoints",

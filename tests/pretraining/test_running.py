@@ -182,6 +182,52 @@ def test_somebody_elses_folder_is_left_alone(lines: Path, tmp_path: Path, call: 
     assert sorted(path.name for path in out.iterdir()) == ["thesis.txt"]
 
 
+def test_another_tokenizer_is_trained_where_its_settings_change(lines: Path, tmp_path: Path, call: Call) -> None:
+    out = tmp_path / "out"
+    assert call(lines, "--steps", 3, "--out", out).exit_code == 0
+    before = (out / "tokenizer.json").read_bytes()
+    changed = [setting for setting in SMALL if "vocabulary" not in setting]
+    done = call(lines, "--steps", 3, "--out", out, "--overwrite", settings=[*changed, "tokenizer.vocabulary=90"])
+    assert done.exit_code == 0, done.stderr
+    assert (out / "tokenizer.json").read_bytes() != before
+
+
+def test_a_damaged_tokenizer_is_trained_again(lines: Path, tmp_path: Path, call: Call) -> None:
+    alone, out = tmp_path / "alone", tmp_path / "out"
+    assert call(lines, "--steps", 3, "--out", alone).exit_code == 0
+    assert call(lines, "--steps", 3, "--out", out).exit_code == 0
+    (out / "tunesmith.json").unlink()
+    (out / "tokenizer" / "tokenizer.json").write_text("{}")
+    for path in out.iterdir():  # as a first run that was killed leaves it
+        if path.is_file() and path.name != ".lock":
+            path.unlink()
+    assert call(lines, "--steps", 3, "--out", out).exit_code == 0
+    assert (out / "model.safetensors").read_bytes() == (alone / "model.safetensors").read_bytes()
+
+
+def test_a_shared_corpus_serves_every_seed_and_is_never_replaced(lines: Path, tmp_path: Path, call: Call) -> None:
+    shared = tmp_path / "shared"
+    settings = [*SMALL, f"corpus.folder={shared}", f"tokenizer.folder={tmp_path / 'one' / 'tokenizer'}"]
+    assert call(lines, "--steps", 3, "--out", tmp_path / "one").exit_code == 0
+    for seed in (1, 2):
+        done = call(lines, "--steps", 3, "--out", tmp_path / f"s{seed}", settings=[*settings, f"train.seed={seed}"])
+        assert done.exit_code == 0, done.stderr
+    before = (shared / "corpus.json").read_bytes()
+    lines.write_text(lines.read_text() + "one more line\n", encoding="utf-8")
+    done = call(lines, "--steps", 3, "--out", tmp_path / "s1", "--overwrite", settings=settings)
+    assert done.exit_code == 2
+    assert (shared / "corpus.json").read_bytes() == before
+
+
+def test_the_same_text_in_another_place_is_the_same_run(lines: Path, tmp_path: Path, call: Call) -> None:
+    out = tmp_path / "out"
+    assert call(lines, "--steps", 3, "--out", out).exit_code == 0
+    moved = lines.rename(tmp_path / "moved.txt")
+    again = call(moved, "--steps", 3, "--out", out)
+    assert again.exit_code == 0, again.stderr
+    assert "already complete" in again.stderr
+
+
 def test_without_held_out_text_nothing_is_trained(tmp_path: Path, call: Call) -> None:
     path = tmp_path / "same.txt"
     path.write_text("one and the same line\n" * 200, encoding="utf-8")

@@ -241,6 +241,12 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, model_max_length
     Raises:
         TrainingError: the disk does not take it.
     """
+    for name, content in tokenizer_files(tokenizer, model_max_length).items():
+        durable.write_file_atomic(Path(folder) / name, content)
+
+
+def tokenizer_files(tokenizer: Tokenizer, model_max_length: int) -> dict[str, bytes]:
+    """The files of a tokenizer's folder: name → content."""
     vocabulary = tokenizer.get_vocab()
     marks = {"encoder": "[CLS]", "encoder-decoder": "<mask>"}
     family = next((name for name, token in marks.items() if token in vocabulary), "decoder")
@@ -256,6 +262,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, model_max_length
         "padding_side": "right",
         **names,
     }
-    path = Path(folder)
-    durable.write_file_atomic(path / "tokenizer.json", tokenizer.to_str(pretty=True))
-    durable.write_file_atomic(path / "tokenizer_config.json", json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+    return {
+        "tokenizer.json": tokenizer.to_str(pretty=True).encode(),
+        "tokenizer_config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import build_named
 from tunesmith.corpora.corpus import Corpus, open_corpus
 from tunesmith.corpora.documents import DocumentOptions
+from tunesmith.corpora.files import fingerprint
 from tunesmith.corpora.sampling import sample_texts
 from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.tokenizer_facts import special_ids, word_start_table
-from tunesmith.corpora.tokenizer_training import Family, Kind, save_tokenizer, train_tokenizer
+from tunesmith.corpora.tokenizer_training import Family, Kind, tokenizer_files, train_tokenizer
 from tunesmith.corpora.windows import Windows
 from tunesmith.errors import ConfigError, DataError
 from tunesmith.events import Notice, Reading
@@ -33,6 +34,8 @@ from tunesmith.pretraining.config import PretrainConfig
 
 CORPUS, GENERAL, TOKENIZER = "corpus", "general", "tokenizer"
 """Folders inside a run's folder."""
+RECIPE = "made_from.json"
+"""Beside a new tokenizer: what it was trained on and how."""
 LEAST_POSITIONS = 512
 KINDS: Mapping[Family, Kind] = {"encoder": "wordpiece", "decoder": "byte-bpe"}
 
@@ -112,14 +115,36 @@ def _find_tokenizer(
     if config.tokenizer.folder is not None:
         return load_tokenizer(Path(config.tokenizer.folder))
     target, section = folder / TOKENIZER, config.tokenizer
-    if not (target / "tokenizer.json").is_file():
-        kind = KINDS[family] if section.kind == "auto" else section.kind
+    kind = KINDS[family] if section.kind == "auto" else section.kind
+    recipe = _recipe(config, kind, family)
+    if not _is_made_from(target, recipe):
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
         texts = sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes)
         found = train_tokenizer(kind, section.vocabulary, texts, family=family, lowercase=section.lowercase)
-        durable.make_folder(target)
-        save_tokenizer(found, target, model_max_length=_positions(config))
+        with durable.disk_errors(target):
+            if target.exists():
+                durable.discard(target)
+        files = tokenizer_files(found, _positions(config))
+        durable.write_folder(target, files, manifest_name=RECIPE, manifest=recipe)
     return load_tokenizer(target)
+
+
+def _recipe(config: PretrainConfig, kind: Kind, family: Family) -> dict[str, Any]:
+    """All that a new tokenizer depends on: where any of it has changed, an old one is of no use."""
+    return {
+        "tokenizer": {**config.tokenizer.model_dump(mode="json"), "kind": kind, "family": family},
+        "positions": _positions(config),
+        "documents": asdict(_document_options(config)),
+        "texts": hashes(fingerprint(config.corpus.files)),
+    }
+
+
+def _is_made_from(folder: Path, recipe: Mapping[str, Any]) -> bool:
+    try:
+        written = durable.verify_folder(folder, RECIPE)
+    except durable.DamagedFolder:
+        return False
+    return all(written.get(name) == value for name, value in recipe.items())
 
 
 def _positions(config: PretrainConfig) -> int:
@@ -134,7 +159,8 @@ def _document_options(config: PretrainConfig) -> DocumentOptions:
 
 def _read(config: PretrainConfig, folder: Path, tokenizer: Any, what: str) -> Generator[Reading, None, Corpus]:
     section = config.corpus
-    target = Path(section.folder) if section.folder and what == CORPUS else folder / what
+    is_shared = section.folder is not None and what == CORPUS
+    target = Path(str(section.folder)) if is_shared else folder / what
     prefix, suffix = special_ids(tokenizer)
     options = ShardOptions(
         documents=_document_options(config),
@@ -143,10 +169,10 @@ def _read(config: PretrainConfig, folder: Path, tokenizer: Any, what: str) -> Ge
         duplicates=section.duplicates,
         validation=section.validation,
         validation_fraction=section.validation_fraction,
-        seed=config.train.seed,
     )
     sources = section.files if what == CORPUS else section.general
-    for progress in build_shards(target, sources, tokenizer, options, overwrite=config.output.overwrite):
+    overwrite = config.output.overwrite and not is_shared  # what other runs use is not this run's to replace
+    for progress in build_shards(target, sources, tokenizer, options, overwrite=overwrite):
         yield Reading(progress.text_bytes, progress.source_bytes, progress.documents)
     corpus = open_corpus(target)
     if not corpus.part("validation").total_tokens:
