@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.tiny import DECODERS, FAMILIES, make_tiny_trunk
+from tests.tiny import ENCODER_DECODERS, FAMILIES, head_name, make_tiny_trunk
 from tunesmith import base_models
 from tunesmith.config import TrainSection
 from tunesmith.contracts import HeadSpec
@@ -93,7 +93,7 @@ def test_no_decay_on_biases_norms_and_embeddings(family: str, tmp_path: Path) ->
     assert {decay[one] for one in bare} == {0.0}
     weights = {n: decay[id(p)] for n, p in model.named_parameters() if id(p) not in bare}
     assert set(weights.values()) == {0.1}
-    assert any("score" in name or "classifier" in name for name in weights)
+    assert any(head_name(family) in name for name in weights)
     assert any("attn" in name or "attention" in name for name in weights)
 
 
@@ -103,12 +103,13 @@ def test_layer_decay_falls_with_depth(family: str, tmp_path: Path) -> None:
     optimizer = build_optimizer(model, TrainSection(layer_decay=0.5), 1e-2)
     peaks = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
     found = {name: peaks[id(p)] for name, p in model.named_parameters()}
-    head = "score" if family in DECODERS else "classifier"
-    assert {rate for name, rate in found.items() if name.split(".")[1] == head} == {1e-2}
-    for layer, rate in zip(model.layers(), (2.5e-3, 5e-3), strict=True):
+    assert {rate for name, rate in found.items() if name.split(".")[1] == head_name(family)} == {1e-2}
+    stack = model.layers()
+    assert len(stack) == (4 if family in ENCODER_DECODERS else 2)
+    for layer, rate in zip(reversed(stack), (5e-3, 2.5e-3, 1.25e-3, 6.25e-4), strict=False):
         assert [peaks[id(p)] for p in layer.parameters()] == pytest.approx([rate] * len(list(layer.parameters())))
     table = model.hf.get_input_embeddings().weight
-    assert peaks[id(table)] == pytest.approx(1.25e-3)
+    assert peaks[id(table)] == pytest.approx(1e-2 * 0.5 ** (len(stack) + 1))
 
 
 def test_without_layer_decay_all_rates_are_one(model: Model) -> None:

@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from tests.tiny import DECODERS, FAMILIES, TEXTS, make_tiny_trunk
+from tests.tiny import DECODERS, ENCODER_DECODERS, FAMILIES, TEXTS, head_name, make_tiny_trunk
 from tunesmith import api, artifact, base_models, inference
 from tunesmith.attention import (
     CUT_COST,
@@ -48,8 +48,8 @@ LENGTHS = {
     "all of one token": (1, 1),
     "one alone": (64,),
 }
-PADDED = {"deberta-v2"}
-"""Families that do not go through the attention interface."""
+PADDED = {"deberta-v2", *ENCODER_DECODERS}
+"""Families that do not go through the attention interface, or attend across sequences."""
 TYPED = ("bert", "electra", "albert")
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -72,13 +72,17 @@ def load(folder: Path, head: HeadSpec = HEAD, **options: Any) -> Model:
 
 
 def make_items(model: Model, lengths: Sequence[int], seed: int = 0) -> list[Encoded]:
-    """Random token ids without special ones, token types where the trunk has them."""
+    """Random token ids, special only at the end that a decoder writes; token types where the trunk has them."""
     generator = torch.Generator().manual_seed(seed)
     words = [token for token in range(len(model.tokenizer)) if token not in model.tokenizer.all_special_ids]
     typed = getattr(model.hf.config, "type_vocab_size", 0) > 1
+    end = [model.tokenizer.eos_token_id] if model.has_decoder else []
     return [
         Encoded(
-            ([words[one] for one in torch.randint(len(words), (length,), generator=generator).tolist()],),
+            (
+                [words[one] for one in torch.randint(len(words), (length - len(end),), generator=generator).tolist()]
+                + end,
+            ),
             place % 3,
             place,
             segment_ids=([int(2 * token >= length) for token in range(length)],) if typed else (),
@@ -156,8 +160,8 @@ def test_gradients_of_packed_equal_those_of_padded(family: str, folders: Any) ->
 @each_family
 def test_a_neighbour_changes_nothing(family: str, models: Any) -> None:
     model = models(family)
-    items = make_items(model, (7, 30, 1, 12))
-    other = make_items(model, (7, 30, 1, 12), seed=1)
+    items = make_items(model, (7, 30, 2, 12))
+    other = make_items(model, (7, 30, 2, 12), seed=1)
     with torch.inference_mode():
         hidden, logits = run(model, items)
         for place in range(len(items)):
@@ -174,7 +178,8 @@ def test_a_neighbour_changes_nothing(family: str, models: Any) -> None:
 def test_the_path_is_measured_not_looked_up(family: str, models: Any) -> None:
     model = models(family)
     assert model.packed == (family not in PADDED)
-    assert model.trunk_kind == ("decoder" if family in DECODERS else "encoder")
+    kinds = dict.fromkeys(DECODERS, "decoder") | dict.fromkeys(ENCODER_DECODERS, "encoder-decoder")
+    assert model.trunk_kind == kinds.get(family, "encoder")
 
 
 def test_packing_a_trunk_that_ignores_the_interface_would_leak(folders: Any) -> None:
@@ -373,7 +378,7 @@ def test_artefact_is_a_hugging_face_folder(family: str, kind: str, folders: Any,
     )
     model = load(folders(family), task.head(labels)).eval()
     with torch.no_grad():
-        for parameter in model.hf.get_submodule("score" if family in DECODERS else "classifier").parameters():
+        for parameter in model.hf.get_submodule(head_name(family)).parameters():
             parameter.mul_(30)  # far from ties
     facts = {"stores": "whole", "task": {"name": "text-classification", "kind": kind}}
     artifact.write_artifact(tmp_path, model, facts, labels, {"metrics.json": "{}", "README.md": ""})

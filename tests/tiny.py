@@ -24,10 +24,11 @@ POSITIONS = 64
 VOCABULARY = 600
 FAMILIES = (
     *("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "modernbert", "deberta-v2"),
-    *("llama", "qwen2", "gpt2", "mistral"),
+    *("llama", "qwen2", "gpt2", "mistral", "bart"),
 )
 DECODERS = frozenset({"llama", "qwen2", "gpt2", "mistral"})
 ROBERTAS = frozenset({"roberta", "xlm-roberta"})
+ENCODER_DECODERS = frozenset({"bart"})
 
 GOOD = ("good", "great", "fine", "lovely", "superb", "happy")
 BAD = ("bad", "awful", "poor", "ugly", "dreadful", "sad")
@@ -38,6 +39,11 @@ TEXTS = (
     "这家公司的利润上升了，股东很高兴。服务太差，手机坏了！市场下跌，银行存款利率不变？",
 )
 """Enough words for the tests of this folder, in English and Chinese."""
+
+
+def head_name(family: str) -> str:
+    """What the classifier on a trunk is called."""
+    return "score" if family in DECODERS else "classification_head" if family in ENCODER_DECODERS else "classifier"
 
 
 def make_rows(count: int, labels: tuple[str, str] = ("negative", "positive")) -> list[dict[str, str]]:
@@ -80,10 +86,12 @@ def _make_tokenizer(family: str, texts: tuple[str, ...]) -> Any:
         )  # fmt: skip
     if family in ROBERTAS:
         special = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    elif family == "bart":
+        special = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
     else:
         special = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
     core = Tokenizer.from_str(_whole_words(texts, tuple(special.items())))
-    has_types = family not in ROBERTAS | {"distilbert", "modernbert"}
+    has_types = family not in ROBERTAS | {"distilbert", "modernbert", "bart"}
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=core,
         **{f"{name}_token": token for name, token in special.items()},
@@ -115,7 +123,7 @@ def _whole_words(texts: tuple[str, ...], special: tuple[tuple[str, str], ...]) -
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordLevelTrainer(vocab_size=VOCABULARY, special_tokens=list(names.values()), show_progress=False)
     core.train_from_iterator(texts, trainer)
-    start, end = names["cls"], names["sep"]
+    start, end = (names["cls"], names["sep"]) if "cls" in names else (names["bos"], names["eos"])
     core.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
         pair=f"{start} $A {end} {end} $B {end}" if start == "<s>" else f"{start} $A {end} $B:1 {end}:1",
@@ -161,6 +169,11 @@ def _own(family: str, tokenizer: Any) -> dict[str, Any]:
         "llama": grouped,
         "qwen2": grouped,
         "mistral": {**grouped, "sliding_window": 8},
+        "bart": {
+            "d_model": WIDTH, "encoder_layers": LAYERS, "decoder_layers": LAYERS, "encoder_attention_heads": HEADS,
+            "decoder_attention_heads": HEADS, "encoder_ffn_dim": 2 * WIDTH, "decoder_ffn_dim": 2 * WIDTH,
+            "init_std": 0.1, "decoder_start_token_id": tokenizer.eos_token_id,
+        },
         "gpt2": {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS},
     }  # fmt: skip
     return found.get(family, {})

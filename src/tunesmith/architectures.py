@@ -39,10 +39,10 @@ SIZES: Mapping[str, Size] = {
     "medium": Size(8, 512, 8),
     "base": Size(12, 768, 12),
 }
-"""Weights without embeddings: 0.8, 1.8, 4.7, 10.6, 25 and 85 million in encoders."""
+"""Weights without embeddings: 0.8, 1.8, 4.7, 10.6, 25 and 85 million in encoders; bart has half the layers twice."""
 
-ARCHITECTURES = ("bert", "modernbert", "electra", "llama", "gpt2")
-DEFAULTS = {"mlm": "bert", "clm": "llama", "electra": "electra"}
+ARCHITECTURES = ("bert", "modernbert", "electra", "llama", "gpt2", "bart")
+DEFAULTS = {"mlm": "bert", "clm": "llama", "electra": "electra", "denoise": "bart"}
 """What an objective is learnt by where nobody says otherwise."""
 
 
@@ -75,9 +75,17 @@ def describe_architecture(name: str, size: str, tokenizer: Any, longest_tokens: 
         )
     special = {f"{key}_token_id": getattr(tokenizer, f"{key}_token_id") for key in ("pad", "bos", "eos", "cls", "sep")}
     own = {key: value for key, value in special.items() if key in known}
+    own |= _first_written(values, special) if known["is_encoder_decoder"] else {}
     return transformers.CONFIG_MAPPING[kind].from_dict(
         {**values, **own, **options, "vocab_size": len(tokenizer), "model_type": kind}
     )
+
+
+def _first_written(values: Mapping[str, Any], special: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids of what a decoder begins with, the token of the role that the config gives it, and of what it ends with."""
+    begin, end = values.get("decoder_start_token_id"), special["eos_token_id"]
+    roles = [key for key in ("pad_token_id", "bos_token_id") if begin is not None and values.get(key) == begin]
+    return {"decoder_start_token_id": special[roles[0]] if roles else end, "forced_eos_token_id": end}
 
 
 def _from_file(name: str) -> tuple[str, dict[str, Any]]:
@@ -116,6 +124,15 @@ def _preset(name: str, size: Size, longest_tokens: int) -> dict[str, Any]:
         return {
             **{"n_embd": size.width, "n_layer": size.layers, "n_head": size.heads, "n_positions": longest_tokens},
             **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
+        }
+    if name == "bart":
+        half = max(1, size.layers // 2)
+        return {
+            **{"d_model": size.width, "max_position_embeddings": longest_tokens},
+            **dict.fromkeys(("encoder_layers", "decoder_layers"), half),
+            **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), size.heads),
+            **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 4 * size.width),
+            **dict.fromkeys(("dropout", "attention_dropout", "activation_dropout"), 0.0),
         }
     return common
 

@@ -115,7 +115,7 @@ class HeadSpec:
 
     Attributes:
         kind: which Hugging Face task class is built: "sequence" or "token"; of pretraining "masked_lm", "causal_lm"
-            (a score of each entry of the vocabulary for each token) or "replaced_tokens" (one score a token).
+            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean" or "max".
@@ -123,7 +123,7 @@ class HeadSpec:
             the latter two load with tunesmith only.
     """
 
-    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "replaced_tokens"]
+    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"

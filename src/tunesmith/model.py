@@ -2,7 +2,7 @@
 
 The head is Hugging Face's own task class. The trunk runs packed; then the class is called with its trunk answering the
 hidden states that this head reads, so what is trained is exactly what `from_pretrained` loads later. Trunks that do not
-go through the attention interface (DeBERTa-v2, T5 …) run padded and bucketed by length in here; tasks never see which.
+go through the attention interface (DeBERTa-v2, encoders with decoders …) run padded; tasks never see which.
 
 Letters in shapes: T tokens, S sequences, L longest sequence, D hidden width, C classes.
 """
@@ -17,14 +17,17 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPastAndCrossAttentions,
+    BaseModelOutputWithPoolingAndCrossAttentions,
+)
 
 from tunesmith.attention import Blocks, make_blocks, make_segments, packed_attention, spread
 from tunesmith.contracts import Batch, HeadSpec
 from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.errors import ModelError
-from tunesmith.packing import sorted_runs
+from tunesmith.padding import fill_up, find_decoder, in_buckets, written_states
 from tunesmith.sharing import Answerable, Turn
 
 PACKED = "tunesmith_packed"
@@ -50,6 +53,7 @@ class Model(nn.Module):
             tokenizer for everybody.
         output_scale: what the head's output is multiplied by to be in the units of the targets.
         output_offset: what is added then.
+        has_decoder: whether an encoder reads and a decoder writes.
         companion: a second model that is trained along and thrown away, such as a generator of replaced tokens.
     """
 
@@ -67,8 +71,11 @@ class Model(nn.Module):
         self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
-        self._answerable = Answerable(hf.base_model.forward)
-        vars(hf.base_model)["forward"] = self._answerable
+        decoder = find_decoder(hf)
+        self.has_decoder = decoder is not None
+        last = hf.base_model if decoder is None else decoder
+        self._answerable = Answerable(last.forward)
+        vars(last)["forward"] = self._answerable
         self.position_offset = _position_offset(hf.base_model)
         self.max_tokens = _longest(hf.config, tokenizer, self.position_offset, max_tokens)
 
@@ -101,17 +108,24 @@ class Model(nn.Module):
 
     def projection_parameters(self) -> list[nn.Parameter]:
         """Parameters that the head computes with, those that it shares with the trunk among them."""
+        if self.has_decoder:
+            return list(self.hf.get_output_embeddings().parameters())
         beside = [module for module in self.hf.children() if module is not self.hf.base_model]
         return list(dict.fromkeys(p for module in beside for p in module.parameters()))
 
     @property
     def trunk_kind(self) -> str:
-        """ "decoder" where attention is causal, "encoder" elsewhere."""
+        """ "encoder-decoder"; "decoder" where attention is causal; "encoder" elsewhere."""
+        if self.has_decoder:
+            return "encoder-decoder"
         modules = (module for layer in self.layers()[:1] for module in layer.modules())
         return "decoder" if any(getattr(module, "is_causal", False) for module in modules) else "encoder"
 
     def layers(self) -> list[nn.Module]:
-        """The trunk's layers from bottom to top; [] where layers share their weights (ALBERT)."""
+        """The trunk's layers from bottom to top, a decoder's above its encoder's; [] where they share their weights."""
+        if self.has_decoder:
+            stacks = (self.hf.get_encoder(), find_decoder(self.hf))
+            return [layer for stack in stacks for layer in next(filter(_is_stack, stack.children()), [])]
         count = getattr(self.hf.config.get_text_config(), "num_hidden_layers", None)
         for module in self.hf.base_model.modules():
             if isinstance(module, nn.ModuleList) and len(module) == count and _distinct(module):
@@ -129,10 +143,11 @@ class Model(nn.Module):
     def embedding_parameters(self) -> list[nn.Parameter]:
         """Parameters in front of the first layer: token, position and type embeddings and their norm."""
         layer_ids = {id(p) for layer in self.layers() for p in layer.parameters()}
-        front = [
-            module for name, module in self.hf.base_model.named_children() if "embed" in name or name in {"wte", "wpe"}
-        ]
-        return [p for module in front for p in module.parameters() if id(p) not in layer_ids]
+        base = self.hf.base_model
+        parts = [base, self.hf.get_encoder(), find_decoder(self.hf)] if self.has_decoder else [base]
+        children = [entry for part in parts for entry in part.named_children()]
+        front = [module for name, module in children if "embed" in name or name in {"wte", "wpe", "shared"}]
+        return list(dict.fromkeys(p for m in front for p in m.parameters() if id(p) not in layer_ids))
 
     def trunk(self, batch: Batch) -> Tensor:
         """Hidden states of every token: (T, D)."""
@@ -155,18 +170,30 @@ class Model(nn.Module):
 
     def _trunk_padded(self, batch: Batch, ids: Tensor) -> Tensor:
         lengths = batch.bounds.diff().tolist()
-        pieces = list(torch.split(ids, lengths))
-        types = list(torch.split(batch.segment_ids, lengths))
-        hidden: list[Tensor | None] = [None] * len(pieces)
-        for run in _buckets(lengths):
-            padded = nn.utils.rnn.pad_sequence([pieces[i] for i in run], True, self._pad_id())  # (S, L)
-            mask = nn.utils.rnn.pad_sequence([torch.ones_like(pieces[i]) for i in run], True, 0)
-            kinds = nn.utils.rnn.pad_sequence([types[i] for i in run], True, 0)
-            options = self._optional(token_type_ids=kinds, use_cache=False)
-            output = self.hf.base_model(input_ids=padded, attention_mask=mask, **options).last_hidden_state
-            for place, index in enumerate(run):
-                hidden[index] = output[place, : lengths[index]]
-        return torch.cat([piece for piece in hidden if piece is not None])  # (T, D)
+        pieces, types = torch.split(ids, lengths), torch.split(batch.segment_ids, lengths)
+        if self.has_decoder:  # as the task classes of Hugging Face have it, the decoder reads the same again
+            return written_states(self.hf, pieces, pieces, self._pad_id())
+
+        def states_of(run: list[int]) -> Tensor:
+            padded = fill_up([pieces[i] for i in run], self._pad_id())  # (B, L)
+            mask = fill_up([torch.ones_like(pieces[i]) for i in run], 0)
+            options = self._optional(token_type_ids=fill_up([types[i] for i in run], 0), use_cache=False)
+            return torch.as_tensor(self.hf.base_model(input_ids=padded, attention_mask=mask, **options)[0])
+
+        return in_buckets(lengths, states_of)
+
+    def written(self, batch: Batch, targets: Sequence[Tensor]) -> Tensor:
+        """Hidden states of the decoder where it writes each target, having read a sequence of the batch.
+
+        Args:
+            batch: S sequences.
+            targets: S rows of token ids, N in all.
+
+        Returns:
+            (N, D), in order.
+        """
+        read = torch.split(batch.input_ids, batch.bounds.diff().tolist())
+        return written_states(self.hf, read, targets, self._pad_id())
 
     def _optional(self, **options: Any) -> dict[str, Any]:
         if getattr(self.hf.config, "type_vocab_size", 0) < 2:
@@ -209,23 +236,26 @@ class Model(nn.Module):
             return self.in_units(torch.as_tensor(self.mlp(vectors)))
         pad = self.hf.config.get_text_config().pad_token_id
         token = 0 if pad != 0 else 1  # decoders look for the last token that is no padding
+        token = self.hf.config.eos_token_id if self.has_decoder else token  # and those with an encoder for the end
         ids = torch.full((vectors.shape[0], 1), token, dtype=torch.int64, device=vectors.device)
-        with self._trunk_answers(vectors[:, None, :]):
-            return self.in_units(torch.as_tensor(self.hf(input_ids=ids).logits))
+        return self.in_units(self._head(ids, vectors[:, None, :]))
 
     def token_logits(self, hidden: Tensor) -> Tensor:
         """The head on every token: (T, D) → (T, C)."""
         ids = torch.zeros((1, len(hidden)), dtype=torch.int64, device=hidden.device)
-        with self._trunk_answers(hidden[None]):
-            return torch.as_tensor(self.hf(input_ids=ids).logits[0])
+        return self._head(ids, hidden[None])[0]
 
-    @contextlib.contextmanager
-    def _trunk_answers(self, hidden: Tensor) -> Iterator[None]:
-        """While open, calling the trunk in this thread returns `hidden` (S, L', D) instead of running it."""
-        pooled = _pooler_output(self.hf.base_model, hidden)
-        answer = BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden, pooler_output=pooled)
+    def _head(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        """What the task class makes of hidden states (S, L, D); its trunk answers them instead of running."""
+        if self.has_decoder:
+            answer: Any = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
+            options = {"decoder_input_ids": ids, "encoder_outputs": (hidden[:, :1],)}  # the encoder does not run either
+        else:
+            pooled = _pooler_output(self.hf.base_model, hidden)
+            answer = BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden, pooler_output=pooled)
+            options = {}
         with self._answerable.answering(answer):
-            yield
+            return torch.as_tensor(self.hf(input_ids=ids, **options).logits)
 
     @property
     def has_units(self) -> bool:
@@ -276,10 +306,16 @@ class Model(nn.Module):
         if mode:
             _quiet_frozen(self)
             if not any(parameter.requires_grad for parameter in self.embedding_parameters()):
-                for child in self.hf.base_model.children():  # GPT-2's dropout behind its embeddings stands alone
-                    if next(child.parameters(), None) is None:
-                        child.eval()
+                self._quiet_embeddings()
         return self
+
+    def _quiet_embeddings(self) -> None:
+        """Dropout behind embeddings is no part of them: GPT-2's stands alone, BART's is in its encoder and decoder."""
+        for child in self.hf.base_model.children():
+            if next(child.parameters(), None) is None:
+                child.eval()
+        for part in (self.hf.get_encoder(), find_decoder(self.hf)) if self.has_decoder else ():
+            part.training = False  # it alone, not its layers
 
     def set_masks(self, masks: MaskPool | None) -> None:
         """Take dropout masks from a pool, or draw them anew (None)."""
@@ -332,7 +368,7 @@ def _mlp_head(config: Any, head: HeadSpec) -> nn.Module:
 def _standard_pooling(config: Any, trunk_kind: str) -> str:
     if getattr(config, "classifier_pooling", None) == "mean":
         return "mean"
-    return "last" if trunk_kind == "decoder" else "first"
+    return "first" if trunk_kind == "encoder" else "last"
 
 
 def _pooler_output(base: Any, hidden: Tensor) -> Tensor | None:
@@ -363,17 +399,9 @@ def _longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> in
     return int(wished or min(allowed, DEFAULT_MAX_TOKENS))
 
 
+def _is_stack(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList)
+
+
 def _distinct(module: nn.ModuleList) -> bool:
     return len({id(layer) for layer in module}) == len(module)
-
-
-def _buckets(lengths: list[int], budget_tokens: int = 4096) -> list[list[int]]:
-    """Runs of similar length, so that padding stays small."""
-    runs: list[list[int]] = []
-    for run in sorted_runs(lengths, budget_tokens):
-        start = 0
-        for place in range(1, len(run) + 1):
-            if place == len(run) or lengths[run[place]] > 1.5 * lengths[run[start]] + 8:
-                runs.append(run[start:place])
-                start = place
-    return runs

@@ -44,6 +44,7 @@ CLASSES: dict[str, Any] = {
     "token": transformers.AutoModelForTokenClassification,
     "masked_lm": transformers.AutoModelForMaskedLM,
     "causal_lm": transformers.AutoModelForCausalLM,
+    "text_to_text": transformers.AutoModelForSeq2SeqLM,
     "replaced_tokens": transformers.AutoModelForPreTraining,
 }
 TITLES = {
@@ -51,6 +52,7 @@ TITLES = {
     "token": "token classification",
     "masked_lm": "masked language modelling",
     "causal_lm": "causal language modelling",
+    "text_to_text": "text to text",
     "replaced_tokens": "replaced-token detection",
 }
 
@@ -203,6 +205,9 @@ def choose_trunk_path(model: Model, tolerance: float = 1e-4) -> None:
     Attention interfaces of other libraries' trunks can ignore the request without a word, and packed sequences then
     leak into each other; so this is measured, not looked up.
     """
+    if model.has_decoder:  # attends across sequences, too
+        model.set_packed(False)
+        return
     size = model.hf.config.get_text_config().vocab_size
     lengths = [min(length, model.max_tokens) for length in (5, 40, 3)]
     pad = model.hf.config.get_text_config().pad_token_id

@@ -33,10 +33,11 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         corpus: Annotated[
             list[str] | None, typer.Option(metavar="FILE", help="Files, folders or patterns; may be given often.")
         ] = None,
-        objective: Annotated[str | None, typer.Option(help="mlm, clm or electra; default: mlm.")] = None,
+        objective: Annotated[str | None, typer.Option(help="mlm, clm, electra or denoise; default: mlm.")] = None,
         model: Annotated[str | None, typer.Option(help="Continue from a hub id, a folder, or minilm.")] = None,
         architecture: Annotated[
-            str | None, typer.Option(help="Of a new model: bert, modernbert, electra, llama, gpt2 or a config.json.")
+            str | None,
+            typer.Option(help="Of a new model: bert, electra, llama, bart … or a config.json."),
         ] = None,
         size: Annotated[
             str | None, typer.Option(help="Of a new model: nano, micro, mini, small, medium, base.")

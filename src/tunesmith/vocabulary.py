@@ -81,12 +81,13 @@ class _Lookup(torch.autograd.Function):
 
 
 def can_compact(model: Model) -> bool:
-    """Whether the embedding is trained and nothing else (a language-model head) reads its other rows."""
+    """Whether the embedding is trained and nothing else (a language-model head, a decoder) reads its other rows."""
     embedding = model.hf.get_input_embeddings()
     return (
         isinstance(embedding, nn.Embedding)
         and embedding.weight.requires_grad
         and model.hf.get_output_embeddings() is None
+        and not model.has_decoder
     )
 
 

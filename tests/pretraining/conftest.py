@@ -20,7 +20,8 @@ from tunesmith.objectives import make_objective
 from tunesmith.objectives.tokens import Tokens
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-FAMILY = {"mlm": "bert", "clm": "llama", "electra": "electra"}
+SMALL_BART = {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_layers": 1, "decoder_layers": 1}
+FAMILY = {"mlm": "bert", "clm": "llama", "electra": "electra", "denoise": "bart"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def bench(tokenizers: Callable[[str], Any]) -> Callable[..., Bench]:
     def make(name: str, seed: int = 1, **options: Any) -> Bench:
         tokenizer = tokenizers(FAMILY[name])
         objective = make_objective(name, options, tokens_of(tokenizer))
-        config = describe_architecture(DEFAULTS[name], "nano", tokenizer, 64, SMALL)
+        small = SMALL_BART if name == "denoise" else SMALL
+        config = describe_architecture(DEFAULTS[name], "nano", tokenizer, 64, small)
         share = objective.config.generator_size if name == "electra" else None
         model = make_model(config, tokenizer, objective.head(), ModelOptions(seed=seed), share)
         plain = [token for token in range(len(tokenizer)) if token not in tokenizer.all_special_ids][:12]

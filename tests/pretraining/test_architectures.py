@@ -18,18 +18,20 @@ from tunesmith.errors import ConfigError, ModelError
 from tunesmith.model_loading import ModelOptions, new_model
 
 DECODERS = {"llama", "gpt2"}
-HEADS = {"electra": "replaced_tokens", **dict.fromkeys(DECODERS, "causal_lm")}
+HEADS = {"electra": "replaced_tokens", "bart": "text_to_text", **dict.fromkeys(DECODERS, "causal_lm")}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_presets_run_packed(tokenizers: Callable[[str], Any], name: str) -> None:
-    tokenizer = tokenizers("llama" if name in DECODERS else "bert")
+def test_presets(tokenizers: Callable[[str], Any], name: str) -> None:
+    tokenizer = tokenizers("bart" if name == "bart" else "llama" if name in DECODERS else "bert")
     config = describe_architecture(name, "nano", tokenizer, 64, {})
     model = new_model(config, tokenizer, HeadSpec(HEADS.get(name, "masked_lm"), ()))  # type: ignore[arg-type]
-    assert model.packed
+    assert model.packed is (name != "bart")
     assert model.width == SIZES["nano"].width
+    assert len(model.layers()) == SIZES["nano"].layers
     trunk = sum(p.numel() for layer in model.layers() for p in layer.parameters())
-    assert trunk == pytest.approx(0.8e6, rel=0.08)
+    wanted = 0.93e6 if name == "bart" else 0.8e6  # its decoder attends to its encoder, too
+    assert trunk == pytest.approx(wanted, rel=0.08)
     assert model.max_tokens == 64
 
 
@@ -51,6 +53,20 @@ def test_a_config_file_works(tmp_path: Path, tokenizers: Callable[[str], Any]) -
         config = describe_architecture(str(given), "mini", tokenizer, 64, {"num_hidden_layers": 1})
         assert (config.model_type, config.num_hidden_layers, config.vocab_size) == ("roberta", 1, len(tokenizer))
     assert new_model(config, tokenizer, HeadSpec("masked_lm", ())).packed
+
+
+@pytest.mark.parametrize(("begin", "role"), [(0, "pad"), (1, "bos"), (2, "eos"), (None, "eos")])
+def test_a_decoder_begins_with_the_token_of_its_role(
+    tmp_path: Path, tokenizers: Callable[[str], Any], begin: int | None, role: str
+) -> None:
+    path, tokenizer = tmp_path / "config.json", tokenizers("bart")
+    values = {"d_model": 16, "d_ff": 32, "d_kv": 4, "num_layers": 1, "num_heads": 2, "model_type": "t5"}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": begin}
+    path.write_text(json.dumps(values | ids))
+    config = describe_architecture(str(path), "mini", tokenizer, 64, {})
+    assert config.decoder_start_token_id == getattr(tokenizer, f"{role}_token_id")
+    assert config.pad_token_id == tokenizer.pad_token_id
+    assert new_model(config, tokenizer, HeadSpec("text_to_text", ())).has_decoder
 
 
 def test_a_config_with_code_is_refused(tmp_path: Path, tokenizers: Callable[[str], Any]) -> None:

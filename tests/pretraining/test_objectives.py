@@ -32,7 +32,7 @@ def test_corruption_depends_on_its_random_numbers_alone(bench: Make, name: str) 
         assert made.corrupted() != made.corrupted(epoch=1)
 
 
-@pytest.mark.parametrize("name", ["mlm", "clm"])
+@pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
 def test_losses_of_windows_add(bench: Make, name: str) -> None:
     made = bench(name)
     made.model.eval()

@@ -11,7 +11,7 @@ from tests.pretraining.conftest import Bench
 from tunesmith.projection import projected_cross_entropy
 
 
-@pytest.mark.parametrize("name", ["mlm", "clm"])
+@pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
 @pytest.mark.parametrize("rows", [1, 7, 16])
 def test_loss_and_gradients_are_those_of_the_whole(bench: Callable[..., Bench], name: str, rows: int) -> None:
     model = bench(name).model

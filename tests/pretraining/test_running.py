@@ -46,11 +46,19 @@ def call() -> Call:
     return run_command
 
 
-@pytest.mark.parametrize("objective", ["mlm", "clm", "electra"])
+SMALL_BART = [setting for setting in SMALL if "model.options" not in setting] + [
+    *("model.options.d_model=32", "model.options.encoder_layers=1", "model.options.decoder_layers=1"),
+    *("model.options.encoder_ffn_dim=64", "model.options.decoder_ffn_dim=64"),
+]
+
+
+@pytest.mark.parametrize("objective", ["mlm", "clm", "electra", "denoise"])
 def test_from_text_to_a_base_model(lines: Path, tmp_path: Path, call: Call, objective: str) -> None:
     out = tmp_path / "base"
-    done = call(lines, "--objective", objective, "--steps", 12, "--out", out, "--json")
+    small = SMALL_BART if objective == "denoise" else SMALL
+    done = call(lines, "--objective", objective, "--steps", 12, "--out", out, "--json", settings=small)
     assert done.exit_code == 0, done.stderr
+    assert "0.00% unknown; longest: " in " ".join(done.stderr.split())
     found = json.loads(done.stdout)
     assert found["headline"] == "loss"
     assert found["scores"]["loss"]["low"] <= found["scores"]["loss"]["value"] <= found["scores"]["loss"]["high"]
@@ -59,6 +67,7 @@ def test_from_text_to_a_base_model(lines: Path, tmp_path: Path, call: Call, obje
         "mlm": transformers.AutoModelForMaskedLM,
         "clm": transformers.AutoModelForCausalLM,
         "electra": transformers.AutoModelForPreTraining,
+        "denoise": transformers.AutoModelForSeq2SeqLM,
     }
     _, info = classes[objective].from_pretrained(out, local_files_only=True, output_loading_info=True)
     assert not info["missing_keys"]
@@ -79,9 +88,12 @@ def test_the_loss_falls_and_samples_are_shown(lines: Path, tmp_path: Path) -> No
     assert all("[" in text for text in samples)
 
 
-def test_fine_tuning_starts_from_it(lines: Path, tmp_path: Path, call: Call) -> None:
+@pytest.mark.parametrize("objective", ["mlm", "denoise"])
+def test_fine_tuning_starts_from_it(lines: Path, tmp_path: Path, call: Call, objective: str) -> None:
     base = tmp_path / "base"
-    assert call(lines, "--steps", 10, "--out", base).exit_code == 0
+    small = SMALL_BART if objective == "denoise" else SMALL
+    done = call(lines, "--objective", objective, "--steps", 10, "--out", base, settings=small)
+    assert done.exit_code == 0, done.stderr
     result = tunesmith.fit(
         make_rows(40),
         out=tmp_path / "fitted",

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunesmith.config import build_named
 from tunesmith.objectives.causal_lm import CausalLanguageModel
+from tunesmith.objectives.denoising import Denoising
 from tunesmith.objectives.masked_lm import MaskedLanguageModel
 from tunesmith.objectives.replaced_tokens import ReplacedTokens
 from tunesmith.objectives.tokens import Tokens
@@ -15,6 +16,7 @@ OBJECTIVES: dict[str, type[Any]] = {
     "mlm": MaskedLanguageModel,
     "clm": CausalLanguageModel,
     "electra": ReplacedTokens,
+    "denoise": Denoising,
 }
 
 

@@ -33,6 +33,11 @@ class CausalLanguageModel:
     family: ClassVar[str] = "decoder"
     shifted: ClassVar[bool] = True
 
+    @property
+    def guessed_share(self) -> float:
+        """All tokens but the last."""
+        return 1.0
+
     def of(self, tokens: Tokens) -> CausalLanguageModel:
         """For any tokenizer."""
         return self

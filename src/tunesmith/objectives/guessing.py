@@ -40,13 +40,16 @@ def guess_hidden(model: Model, hidden: Tensor, batch: Batch) -> dict[str, Tensor
         "loss" () and "count" ().
     """
     places, targets = find_asked(batch, hidden.device)
-    if len(places) == 0:
-        return {"loss": hidden.float().sum() * 0.0, "count": torch.zeros(())}
+    return score_guesses(model, hidden.index_select(0, places), targets) if len(places) else _nothing(hidden)
+
+
+def score_guesses(model: Model, hidden: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Sum of the cross-entropies of N targets (N,) at hidden states (N, D), and how many they are."""
     loss = projected_cross_entropy(
-        model.token_logits,
-        model.projection_parameters(),
-        hidden.index_select(0, places),
-        targets,
-        vocabulary=model.vocabulary_size,
+        model.token_logits, model.projection_parameters(), hidden, targets, vocabulary=model.vocabulary_size
     )
-    return {"loss": loss, "count": torch.tensor(float(len(places)))}
+    return {"loss": loss, "count": torch.tensor(float(len(targets)))}
+
+
+def _nothing(hidden: Tensor) -> dict[str, Tensor]:
+    return {"loss": hidden.float().sum() * 0.0, "count": torch.zeros(())}

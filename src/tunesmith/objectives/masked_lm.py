@@ -49,6 +49,11 @@ class MaskedLanguageModel:
     family: ClassVar[str] = "encoder"
     shifted: ClassVar[bool] = False
 
+    @property
+    def guessed_share(self) -> float:
+        """Share of the tokens that must be guessed."""
+        return self.config.mask_rate
+
     def of(self, tokens: Tokens) -> MaskedLanguageModel:
         """For a tokenizer. Raises ModelError where it has no token that hides others."""
         if tokens.mask_id is None:

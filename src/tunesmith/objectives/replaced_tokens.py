@@ -53,6 +53,11 @@ class ReplacedTokens:
     family: ClassVar[str] = "encoder"
     shifted: ClassVar[bool] = False
 
+    @property
+    def guessed_share(self) -> float:
+        """Share of the tokens that the generator must guess."""
+        return self.config.mask_rate
+
     def of(self, tokens: Tokens) -> ReplacedTokens:
         """For a tokenizer. Raises ModelError where it has no token that hides others."""
         return replace(self, masking=MaskedLanguageModel(self.config).of(tokens))

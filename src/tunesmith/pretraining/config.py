@@ -21,7 +21,7 @@ class ModelSection(Section):
     revision: str | None = None
     """Commit or tag of a hub id."""
     architecture: str | None = None
-    """Of new weights: bert, modernbert, electra, llama, gpt2, or a config.json; default: as the objective wants."""
+    """Of new weights: bert, modernbert, electra, llama, gpt2, bart, a config.json; default: as the objective wants."""
     size: str = "mini"
     """Of new weights: nano, micro, mini, small, medium or base."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -65,7 +65,7 @@ class TokenizerSection(Section):
     folder: str | None = None
     """A folder with a tokenizer; default: a new one is trained on the text."""
     kind: Literal["auto", "wordpiece", "bpe", "byte-bpe", "unigram", "characters"] = "auto"
-    """Of a new one; auto: wordpiece for encoders, byte-bpe for decoders."""
+    """Of a new one; auto: wordpiece for encoders, byte-bpe for decoders, bpe for both together."""
     vocabulary: int = Field(default=8_000, ge=16)
     """Most entries of a new one."""
     lowercase: bool = False

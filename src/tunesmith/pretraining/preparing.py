@@ -18,8 +18,9 @@ from tunesmith.corpora.corpus import Corpus, open_corpus
 from tunesmith.corpora.documents import DocumentOptions
 from tunesmith.corpora.files import fingerprint
 from tunesmith.corpora.sampling import sample_texts
+from tunesmith.corpora.shard_files import count_bytes
 from tunesmith.corpora.shards import ShardOptions, build_shards
-from tunesmith.corpora.tokenizer_facts import special_ids, word_start_table
+from tunesmith.corpora.tokenizer_facts import describe_tokenizer, special_ids, word_start_table
 from tunesmith.corpora.tokenizer_training import Family, Kind, tokenizer_files, train_tokenizer
 from tunesmith.corpora.windows import Windows
 from tunesmith.errors import ConfigError, DataError
@@ -34,10 +35,11 @@ from tunesmith.pretraining.config import PretrainConfig
 
 CORPUS, GENERAL, TOKENIZER = "corpus", "general", "tokenizer"
 """Folders inside a run's folder."""
-RECIPE = "made_from.json"
-"""Beside a new tokenizer: what it was trained on and how."""
+RECIPE, REPORT = "made_from.json", "report"
+"""Beside a new tokenizer: what it was trained on and how, and how it cuts texts."""
+REPORTED_BYTES, REPORTED_ENTRIES = 1_000_000, 5
 LEAST_POSITIONS = 512
-KINDS: Mapping[Family, Kind] = {"encoder": "wordpiece", "decoder": "byte-bpe"}
+KINDS: Mapping[Family, Kind] = {"encoder": "wordpiece", "decoder": "byte-bpe", "encoder-decoder": "bpe"}
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,26 @@ def _find_tokenizer(
     recipe = _recipe(config, kind, family)
     if not _is_made_from(target, recipe):
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
-        texts = sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes)
+        texts = list(sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes))
         found = train_tokenizer(kind, section.vocabulary, texts, family=family, lowercase=section.lowercase)
         with durable.disk_errors(target):
             if target.exists():
                 durable.discard(target)
+        some = texts[:: max(1, sum(map(count_bytes, texts)) // REPORTED_BYTES)]
+        report = asdict(describe_tokenizer(found, some, wished_vocabulary=section.vocabulary))
         files = tokenizer_files(found, _positions(config))
-        durable.write_folder(target, files, manifest_name=RECIPE, manifest=recipe)
+        durable.write_folder(target, files, manifest_name=RECIPE, manifest={**recipe, REPORT: report})
+    yield Notice(_say_report(durable.verify_folder(target, RECIPE)[REPORT]))
     return load_tokenizer(target)
+
+
+def _say_report(report: Mapping[str, Any]) -> str:
+    longest = ", ".join(list(dict.fromkeys(word.strip() for word in report["longest"]))[:REPORTED_ENTRIES])
+    return (
+        f"tokenizer of {report['vocabulary']:,} entries: {report['bytes_per_token']:.2f} bytes, "
+        f"{report['characters_per_token']:.2f} characters a token, {report['unknown_rate']:.2%} unknown; "
+        f"longest: {longest}"
+    )
 
 
 def _recipe(config: PretrainConfig, kind: Kind, family: Family) -> dict[str, Any]:

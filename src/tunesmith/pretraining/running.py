@@ -146,7 +146,7 @@ class _Pretraining:
         windows = setup.held_out(setup.corpus)
         most_tokens = count * windows.context_tokens
         for item in items.held_out_items(windows, setup.objective, most_tokens, setup.config.train.seed):
-            yield showing.show_sample(setup.model, item, setup.precision, causal=setup.objective.shifted)
+            yield showing.show_sample(setup.model, item, setup.precision, family=setup.objective.family)
 
     def finish(self, began: float) -> Mapping[str, Any]:
         """Put the best weights back, judge them and write the finished folder."""
@@ -195,7 +195,7 @@ class _Pretraining:
         setup = self.setup
         if not self.seconds:
             return {}
-        share = getattr(setup.objective.config, "mask_rate", 1.0)
+        share = setup.objective.guessed_share
         per_token = speed.flops_per_token(setup.model, setup.config.model.context_tokens, share)
         rate = self.tokens / self.seconds
         possible = speed.measure_product_rate(setup.model.device, setup.precision)

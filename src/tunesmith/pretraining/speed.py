@@ -41,6 +41,6 @@ def flops_per_token(model: Model, context_tokens: int, projected_share: float) -
     text = model.hf.config.get_text_config()
     trunk = sum(p.numel() for layer in model.layers() for p in layer.parameters() if p.ndim == 2)
     head = sum(p.numel() for p in model.projection_parameters() if p.ndim == 2)
-    attention = 12 * text.num_hidden_layers * model.width * context_tokens
+    attention = 12 * (len(model.layers()) or text.num_hidden_layers) * model.width * context_tokens
     own = float(6 * (trunk + head * projected_share) + attention)
     return own if model.companion is None else own + flops_per_token(model.companion, context_tokens, projected_share)

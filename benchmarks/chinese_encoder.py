@@ -1,0 +1,215 @@
+"""What does pretraining from nothing bring in Chinese, for how many minutes? Reviews (ChnSentiCorp), names (CLUENER).
+
+A WordPiece tokenizer and an encoder of 6 layers, 256 wide, are trained as a masked language model on four classical
+novels and the texts of nine Chinese training sets, without their labels: once for each of `--minutes`, each with a
+schedule of its own. Minutes are steps at the speed of a trial on this machine: a busy hour changes nothing. Then each
+is fine-tuned beside the same encoder with random weights, which may choose between two learning rates by its score on
+the dev rows. `tunesmith compare` judges on all test rows and on those that do not also stand in train.
+
+Every stage is resumed or passed over when the command is given again; OMP_NUM_THREADS=1 says what a core is worth.
+
+Run: python -m benchmarks.chinese_encoder --data DIR --folder DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tunesmith_cli
+from benchmarks.common import benchmark_parser, data_file, read_conll, read_jsonl, write_result
+
+RESULT = "chinese_encoder"
+BOOKS = ("hongloumeng", "shuihuzhuan", "xiyouji", "sanguoyanyi")
+TRIAL_STEPS = 40
+WINDOWS, CONTEXT_TOKENS = 32, 128
+"""Of an optimizer step."""
+RANDOM = "random"
+TASKS: dict[str, dict[str, Any]] = {
+    "chnsenticorp": {"task": "text-classification", "suffix": "jsonl", "epochs": 3, "test": "test"},
+    "cluener2020": {"task": "token-classification", "suffix": "conll", "epochs": 6, "test": "dev"},
+}
+RANDOM_RATES = (3e-4, 1e-3)
+TUNED_RATE = 3e-4
+
+
+# --- texts -----------------------------------------------------------------------------------------------
+
+
+def unlabelled_texts(data: Path) -> Iterator[str]:
+    """The texts of the Chinese training sets."""
+    for name in ("chnsenticorp", "tnews", "people_relation_zh"):
+        yield from (row["text"] for row in read_jsonl(data_file(data, name, "train.jsonl")))
+    for row in read_jsonl(data_file(data, "csl_title", "train.jsonl")):
+        yield f"{row['summary']}。{row['document']}"
+    for row in read_jsonl(data_file(data, "alpaca_zh", "train.jsonl")):
+        yield "\n".join(message["content"] for message in row["messages"])
+    for row in read_jsonl(data_file(data, "crosswoz", "train.jsonl")):
+        yield "\n".join(message["content"] for message in row["messages"])
+    yield from (row["tgt"] for row in read_jsonl(data_file(data, "tatoeba_en_zh", "train.jsonl")))
+    yield from ("".join(characters) for characters, _ in read_conll(data_file(data, "cluener2020", "train.conll")))
+    for article in json.loads(data_file(data, "cmrc2018", "trial.json").read_text("utf-8"))["data"]:
+        yield from (paragraph["context"] for paragraph in article["paragraphs"])
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    """Write JSON Lines unless they are there."""
+    if not path.is_file():
+        draft = path.with_suffix(".draft")
+        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        draft.replace(path)
+    return path
+
+
+def without_seen(data: Path, task: str) -> Iterator[dict[str, Any]]:
+    """Test rows whose text is not also in train."""
+    seen = {row["text"] for row in read_jsonl(data_file(data, task, "train.jsonl"))}
+    yield from (row for row in read_jsonl(data_file(data, task, "test.jsonl")) if row["text"] not in seen)
+
+
+# --- stages ----------------------------------------------------------------------------------------------
+
+
+def pretrain(arguments: argparse.Namespace, steps: int, out: Path, rate: float | None = None) -> Any:
+    """One pretraining of so many steps; they share tokenizer and corpus."""
+    texts = write_rows(arguments.folder / "texts.jsonl", ({"text": text} for text in unlabelled_texts(arguments.data)))
+    books = [data_file(arguments.data, "lm_zh_classics", f"{book}.txt") for book in BOOKS]
+    trial = arguments.folder / "trial"
+    settings: dict[str, Any] = {
+        "corpus.unit": "line",
+        "corpus.validation": "documents",
+        "corpus.validation_fraction": 0.02,
+        "corpus.folder": arguments.folder / "corpus",
+        "model.size": "mini",
+        "model.context_tokens": CONTEXT_TOKENS,
+        "train.batch_size": WINDOWS,
+        "train.max_steps": steps,
+        "train.precision": "bf16",
+        "evaluate.samples": 1,
+    }
+    if out != trial:
+        settings["tokenizer.folder"] = trial / "tokenizer"
+    if rate is not None:
+        settings["train.learning_rate"] = rate
+    return tunesmith_cli.pretrain([*books, texts], out, [], settings)
+
+
+def steps_a_minute(arguments: argparse.Namespace) -> float:
+    """From a trial that also makes the tokenizer and the token ids; measured once."""
+    found = pretrain(arguments, TRIAL_STEPS, arguments.folder / "trial")
+    return float(60 * found["speed"]["tokens_per_s"] / (WINDOWS * CONTEXT_TOKENS))
+
+
+def fine_tune(arguments: argparse.Namespace, task: str, model: Path, out: Path, seed: int, rate: float) -> float:
+    """Fit; return the score on the dev rows that chose the epoch."""
+    facts = TASKS[task]
+    files = {part: data_file(arguments.data, task, f"{part}.{facts['suffix']}") for part in ("train", "dev")}
+    settings = {
+        "train.epochs": facts["epochs"],
+        "train.learning_rate": rate,
+        "train.seed": seed,
+        "train.precision": "bf16",
+        "model.max_tokens": 256,
+    }
+    if not (out / "metrics.json").is_file():
+        tunesmith_cli.fit({"task": facts["task"], **files, "model": model, "out": out}, settings)
+    scores = tunesmith_cli.metrics(out)["scores"]
+    return float(next(iter(scores.values()))["value"])
+
+
+def random_weights(arguments: argparse.Namespace) -> Path:
+    """The same encoder after no training to speak of: one step at a learning rate of nothing."""
+    out = arguments.folder / RANDOM
+    pretrain(arguments, 1, out, rate=1e-12)
+    return out
+
+
+def arms(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Name → base model, pretrained as far as it is not yet."""
+    speed = steps_a_minute(arguments)
+    found = {RANDOM: random_weights(arguments)}
+    for minutes in arguments.minutes:
+        name = f"minutes-{minutes}"
+        found[name] = arguments.folder / name
+        pretrain(arguments, round(minutes * speed), found[name])
+    return found
+
+
+def measure_task(arguments: argparse.Namespace, task: str, models: dict[str, Path]) -> dict[str, Any]:
+    """Fine-tune every arm with every seed, compare each with random weights."""
+    folder = arguments.folder / task
+    folder.mkdir(exist_ok=True)
+    tried = {
+        rate: fine_tune(arguments, task, models[RANDOM], folder / f"{RANDOM}-at-{rate:g}-0", 0, rate)
+        for rate in RANDOM_RATES
+    }
+    best = max(tried, key=lambda rate: tried[rate])
+    patterns = {name: f"{name}-" for name in models if name != RANDOM} | {RANDOM: f"{RANDOM}-at-{best:g}-"}
+    for seed in range(arguments.seeds):
+        for name, prefix in patterns.items():
+            rate = best if name == RANDOM else TUNED_RATE
+            fine_tune(arguments, task, models[name], folder / f"{prefix}{seed}", seed, rate)
+    tests = judged_rows(arguments, task, folder)
+    compared = {
+        name: {
+            part: tunesmith_cli.compare(str(folder / f"{patterns[RANDOM]}*"), str(folder / f"{prefix}*"), path)
+            for part, path in tests.items()
+        }
+        for name, prefix in patterns.items()
+        if name != RANDOM
+    }
+    baseline = {part: tunesmith_cli.evaluate(folder / f"{patterns[RANDOM]}0", path) for part, path in tests.items()}
+    return {
+        "dev_scores_of_random_weights_by_learning_rate": tried,
+        "random_learning_rate": best,
+        "against_random_weights": compared,
+        "evaluation_of_random_weights_with_baselines": baseline,
+    }
+
+
+def judged_rows(arguments: argparse.Namespace, task: str, folder: Path) -> dict[str, Path]:
+    """All test rows and, where some also stand in train, those that do not."""
+    facts = TASKS[task]
+    rows = {"all": data_file(arguments.data, task, f"{facts['test']}.{facts['suffix']}")}
+    if facts["suffix"] == "jsonl":
+        rows["not_in_train"] = write_rows(folder / "not_in_train.jsonl", without_seen(arguments.data, task))
+    return rows
+
+
+def curve(folder: Path, minutes: Sequence[int]) -> dict[str, Any]:
+    """What the pretrainings themselves say."""
+    found = {}
+    for name in (f"minutes-{count}" for count in minutes):
+        metrics = tunesmith_cli.metrics(folder / name)
+        found[name] = {key: metrics[key] for key in ("scores", "steps", "seconds", "speed")}
+    return found
+
+
+def main() -> None:
+    """Pretrain, fine-tune, compare, write results/chinese_encoder.json."""
+    parser = benchmark_parser(__doc__ or "")
+    parser.add_argument("--folder", metavar="DIR", type=Path, required=True, help="holds all runs; may exist")
+    parser.add_argument("--minutes", type=int, nargs="+", default=[15, 30, 60, 120], help="of pretraining")
+    parser.add_argument("--seeds", type=int, default=2, help="fine-tunings of each arm")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--pretrain-only", action="store_true", help="stop before fine-tuning")
+    arguments: argparse.Namespace = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    models = arms(arguments)
+    if arguments.pretrain_only:
+        return
+    result = {
+        "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
+        "seeds": arguments.seeds,
+        "pretraining": curve(arguments.folder, arguments.minutes),
+        "tasks": {task: measure_task(arguments, task, models) for task in arguments.tasks},
+    }
+    print(write_result(RESULT, result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Trunks that cannot run packed: rows filled up to one length, in buckets of similar length so that little is filled.
+
+Models with an encoder and a decoder are among them: the encoder reads one sequence, the decoder writes another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from tunesmith.errors import ModelError
+from tunesmith.packing import sorted_runs
+
+BUCKET_TOKENS = 4096
+"""Most tokens in one forward pass, filling not counted."""
+
+
+def in_buckets(
+    lengths: Sequence[int], states_of: Callable[[list[int]], Tensor], sizes: Sequence[int] | None = None
+) -> Tensor:
+    """Run sequences in buckets; their states in order, without what was filled up.
+
+    Args:
+        lengths: tokens of each of the S sequences whose states are wanted, T in all.
+        states_of: hidden states (B, L, D) of the B sequences with these numbers, filled up on the right.
+        sizes: what buckets are made by, where it is not `lengths`.
+
+    Returns:
+        (T, D).
+    """
+    pieces: list[Tensor | None] = [None] * len(lengths)
+    for run in buckets(lengths if sizes is None else sizes):
+        states = states_of(run)
+        for place, index in enumerate(run):
+            pieces[index] = states[place, : lengths[index]]
+    return torch.cat([piece for piece in pieces if piece is not None])
+
+
+def buckets(lengths: Sequence[int], budget_tokens: int = BUCKET_TOKENS) -> list[list[int]]:
+    """Runs of similar length, so that little is filled up."""
+    runs: list[list[int]] = []
+    for run in sorted_runs(lengths, budget_tokens):
+        start = 0
+        for place in range(1, len(run) + 1):
+            if place == len(run) or lengths[run[place]] > 1.5 * lengths[run[start]] + 8:
+                runs.append(run[start:place])
+                start = place
+    return runs
+
+
+def fill_up(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows of different lengths as one block: (B, L)."""
+    return pad_sequence(list(rows), batch_first=True, padding_value=value)
+
+
+def find_decoder(hf: Any) -> Any:
+    """The decoder of a Hugging Face model that has an encoder, too; None elsewhere."""
+    if not getattr(hf.config, "is_encoder_decoder", False):
+        return None
+    decoder = hf.get_decoder()
+    return None if decoder is hf or decoder is hf.base_model else decoder
+
+
+def written_states(hf: Any, read: Sequence[Tensor], written: Sequence[Tensor], pad_id: int) -> Tensor:
+    """Hidden states of the decoder where it writes each token, having read a sequence and all written before.
+
+    Args:
+        hf: a model with an encoder and a decoder.
+        read: S sequences of token ids.
+        written: S sequences of token ids, T tokens in all.
+        pad_id: fills up.
+
+    Returns:
+        (T, D), in order.
+
+    Raises:
+        ModelError: the config does not say what writing begins with.
+    """
+    begin = hf.config.decoder_start_token_id
+    if begin is None:
+        raise ModelError(
+            f"the config of this {hf.config.model_type} has no decoder_start_token_id, which writing begins with",
+            fix="add it to its config.json",
+        )
+    encoder, decoder = hf.get_encoder(), hf.get_decoder()
+    before = [torch.cat([ids.new_tensor([begin]), ids[:-1]]) for ids in written]
+
+    def states_of(run: list[int]) -> Tensor:
+        source = fill_up([read[i] for i in run], pad_id)  # (B, L)
+        mask = fill_up([torch.ones_like(read[i]) for i in run], 0)
+        states = encoder(input_ids=source, attention_mask=mask).last_hidden_state  # (B, L, D)
+        return torch.as_tensor(
+            decoder(  # what is filled up on the right is never seen from the left: no mask
+                input_ids=fill_up([before[i] for i in run], pad_id),
+                encoder_hidden_states=states,
+                encoder_attention_mask=mask,
+                use_cache=False,
+            ).last_hidden_state
+        )
+
+    sizes = [max(len(one), len(other)) for one, other in zip(read, written, strict=True)]
+    return in_buckets([len(ids) for ids in written], states_of, sizes)
