@@ -40,7 +40,7 @@ BETTER = [
 ]
 TOKENS, BETTER_TOKENS = 12 * 64, 8 * 128
 """Of a step."""
-TRIAL_STEPS = 100
+TRIAL_STEPS = 300
 
 
 def pretrain(text: Path, folder: Path, steps: int, recipe: Sequence[str]) -> dict[str, Any]:

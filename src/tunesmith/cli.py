@@ -81,7 +81,7 @@ def _root(
 def fit(
     file: Annotated[str | None, typer.Argument(metavar="DATA", help="Training file; the same as --train.")] = None,
     task: Annotated[str | None, typer.Option(help="What is learnt; default: told by the data.")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, or minilm.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model: a hub id, a folder, minilm or zh-classics.")] = None,
     train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
     dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
     method: Annotated[str | None, typer.Option(help="How it is tuned, such as full or lora; default: full.")] = None,
@@ -335,7 +335,7 @@ def _write_answers(stream: RowStream, answer: Answerer, out: str, options: Any, 
 def demo(
     out: Annotated[str, typer.Option(metavar="DIR", help="The model's folder.")] = "tunesmith-demo",
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
-    model: Annotated[str | None, typer.Option(help="Base model; Chinese needs one.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model; default: one of the language.")] = None,
 ) -> None:
     """Fine-tune on sample texts: before, after, five answers."""
     with _guarded() as console:

@@ -51,7 +51,7 @@ class ModelSection(Section):
     """Where training starts."""
 
     name: str = "minilm"
-    """A hub id, a folder, or the alias minilm."""
+    """A hub id, a folder, or what ships along: minilm (English), zh-classics (Chinese)."""
     revision: str | None = None
     """Commit or tag of a hub id."""
     max_tokens: int | None = Field(default=None, ge=4)

@@ -28,7 +28,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     weights; the score for you to report is that of rows which `fit` did not see.
 
     Args:
-        model: base model: a hub id, a folder, or minilm.
+        model: base model: a hub id, a folder, minilm or zh-classics.
         method: how it is tuned: "full" or "head".
         epochs: passes over the rows.
         learning_rate: the highest one; None: a rule of the model's width and the method.

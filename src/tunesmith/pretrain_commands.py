@@ -34,7 +34,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
             list[str] | None, typer.Option(metavar="FILE", help="Files, folders or patterns; may be given often.")
         ] = None,
         objective: Annotated[str | None, typer.Option(help="mlm, clm, electra or denoise; default: mlm.")] = None,
-        model: Annotated[str | None, typer.Option(help="Continue from a hub id, a folder, or minilm.")] = None,
+        model: Annotated[str | None, typer.Option(help="Continue from a hub id, a folder, minilm …")] = None,
         architecture: Annotated[
             str | None,
             typer.Option(help="Of a new model: bert, electra, llama, bart … or a config.json."),

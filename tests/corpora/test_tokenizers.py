@@ -147,3 +147,16 @@ def test_what_cannot_be_is_refused(kind: Kind, size: int, message: str) -> None:
         train_tokenizer(kind, size, TEXTS)
     with pytest.raises(DataError, match="no text"):
         train_tokenizer("wordpiece", 100, [" \n"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_characters_that_come_later_are_known(kind: Kind) -> None:
+    texts = ["to be or not to be, that is the question"] * 20
+    later = "0189%鑫é"
+    plain = train_tokenizer(kind, 400, texts)
+    ours = train_tokenizer(kind, 400, texts, more_characters=later)
+    assert train_tokenizer(kind, 400, texts, more_characters=later).to_str() == ours.to_str()
+    text = "to be 10 or 98% 鑫 é9"
+    if kind != "byte-bpe":
+        assert unknown_id(plain) in plain.encode(text).ids
+    assert unknown_id(ours) not in ours.encode(text).ids

@@ -47,6 +47,7 @@ def train_tokenizer(
     *,
     lowercase: bool = False,
     family: Family = "encoder",
+    more_characters: str = "",
 ) -> Tokenizer:
     """Train a tokenizer; the same texts give the same bytes.
 
@@ -59,6 +60,7 @@ def train_tokenizer(
         lowercase: fold case; with wordpiece, accents too.
         family: decides the special tokens, and whether [CLS] … [SEP] (encoders) or <s> … </s> (encoder-decoders) are
             put around a text; decoders get nothing, as the corpus puts its own ids between documents.
+        more_characters: are known whether the texts have them or not; bytes are always.
 
     Raises:
         ConfigError: the kind is unknown or the vocabulary too small.
@@ -78,18 +80,23 @@ def train_tokenizer(
     counts = _count_characters(tokenizer, held)
     if not counts:
         raise DataError("there is no text to train a tokenizer on", fix="check the files")
-    room = vocab_size - len(special)
+    more = _as_seen(tokenizer, more_characters)
+    for character in more:
+        del counts[character]
+    room = vocab_size - len(special) - len(more)
     if room < (_BYTES if kind == "byte-bpe" else 1):
-        least = len(special) + (_BYTES if kind == "byte-bpe" else 1)
+        least = len(special) + len(more) + (_BYTES if kind == "byte-bpe" else 1)
         raise ConfigError(f"vocab_size is {vocab_size}, wanted {least} or more for {kind}", fix="enlarge it")
     if kind == "characters":
-        entries = [*special, *_most_common(counts, room, 1.0)]
+        entries = list(dict.fromkeys([*special, *more, *_most_common(counts, room, 1.0)]))
         tokenizer.model = _word_level({token: number for number, token in enumerate(entries)}, ROLES[family]["unk"])
         tokenizer.add_special_tokens(special)
     else:
-        alphabet = _most_common(counts, max(1, int(room * ALPHABET_SHARE)), COVERAGE)
+        common = _most_common(counts, max(1, int(room * ALPHABET_SHARE)), COVERAGE)
+        alphabet, room = sorted({*common, *more}), vocab_size - len(special)
         if kind == "wordpiece":  # by our own means, see there
-            entries = [*special, *learn_entries(tokenizer, held, alphabet, room, LONGEST_TOKEN)]
+            inside = [one for one in more if len(tokenizer.pre_tokenizer.pre_tokenize_str(2 * one)) == 1]
+            entries = [*special, *learn_entries(tokenizer, held, alphabet, room, LONGEST_TOKEN, also_inside=inside)]
             tokenizer.model = _word_pieces(dict.fromkeys(entries), ROLES[family]["unk"])
             tokenizer.add_special_tokens(special)
         else:
@@ -144,6 +151,12 @@ def _set_text_steps(tokenizer: Any, kind: Kind, lowercase: bool) -> None:
         tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
     if folding:
         tokenizer.normalizer = normalizers.Sequence(folding)
+
+
+def _as_seen(tokenizer: Any, characters: str) -> list[str]:
+    """Characters as the model sees them, without blanks, each once."""
+    seen = characters if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str(characters)
+    return sorted({character for character in seen if not character.isspace()})
 
 
 def _count_characters(tokenizer: Any, texts: list[str]) -> Counter[str]:

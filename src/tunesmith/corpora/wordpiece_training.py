@@ -22,7 +22,12 @@ _FED_CHARACTERS = 100_000
 
 
 def learn_entries(
-    tokenizer: Any, texts: Iterable[str], alphabet: Sequence[str], size: int, longest_characters: int
+    tokenizer: Any,
+    texts: Iterable[str],
+    alphabet: Sequence[str],
+    size: int,
+    longest_characters: int,
+    also_inside: Iterable[str] = (),
 ) -> list[str]:
     """The entries of a WordPiece vocabulary without special tokens: characters first, then pieces as they were merged.
 
@@ -32,11 +37,12 @@ def learn_entries(
         alphabet: characters that are known; words with others teach nothing.
         size: most entries.
         longest_characters: of an entry.
+        also_inside: characters of the alphabet that are known inside words though no text has them there.
     """
     words = _count_words(tokenizer, texts)
     known = set(alphabet)
     usable = {word: count for word, count in sorted(words.items()) if known.issuperset(word)}
-    inside = sorted({character for word in usable for character in word[1:]})
+    inside = sorted({character for word in usable for character in word[1:]} | set(also_inside))
     sign_of = {character: chr(_FIRST_SIGN + place) for place, character in enumerate(inside)}
     meaning = {sign: character for character, sign in sign_of.items()}
     single = [*alphabet, *(sign_of[character] for character in inside)]

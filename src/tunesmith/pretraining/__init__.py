@@ -25,7 +25,7 @@ def pretrain(
         corpus: files, folders or patterns.
         out: the model's folder.
         objective: "mlm", "clm" or "electra".
-        model: a hub id, a folder or minilm to continue from; None: all weights are new.
+        model: a hub id, a folder, minilm or zh-classics to continue from; None: all weights are new.
         settings: any setting, such as "train.max_steps=1000".
 
     Returns:

@@ -17,7 +17,7 @@ class ModelSection(Section):
     """What is trained."""
 
     name: str | None = None
-    """A model to continue from: a hub id, a folder, or minilm. Without it all weights are new."""
+    """A model to continue from: a hub id, a folder, minilm or zh-classics. Without it all weights are new."""
     revision: str | None = None
     """Commit or tag of a hub id."""
     architecture: str | None = None
@@ -70,6 +70,8 @@ class TokenizerSection(Section):
     """Most entries of a new one."""
     lowercase: bool = False
     """Whether a new one forgets capitals."""
+    more_characters: str = ""
+    """Characters that a new one knows whether the text has them or not: those of texts that come later."""
     sample_bytes: int = Field(default=64_000_000, ge=1_000)
     """Most text that a new one is trained on."""
 

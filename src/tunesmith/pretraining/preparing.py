@@ -122,7 +122,14 @@ def _find_tokenizer(
     if not _is_made_from(target, recipe):
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
         texts = list(sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes))
-        found = train_tokenizer(kind, section.vocabulary, texts, family=family, lowercase=section.lowercase)
+        found = train_tokenizer(
+            kind,
+            section.vocabulary,
+            texts,
+            lowercase=section.lowercase,
+            family=family,
+            more_characters=section.more_characters,
+        )
         with durable.disk_errors(target):
             if target.exists():
                 durable.discard(target)
