@@ -117,7 +117,7 @@ def test_adapter_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["./foo", "foo", "", "org/name/more", "https://example.org/x", "org/../x", "a\0b"])
 def test_impossible_names_are_refused_without_network(name: str) -> None:
-    error = refused(name, "hub ids look like org/name; without a network: minilm (English), zh-classics (Chinese)")
+    error = refused(name, "hub ids look like org/name; without a network: minilm")
     assert "give an existing folder" in str(error.fix)
 
 
