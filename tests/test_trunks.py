@@ -182,6 +182,11 @@ def test_the_path_is_measured_not_looked_up(family: str, models: Any) -> None:
     assert model.trunk_kind == kinds.get(family, "encoder")
 
 
+@each_family
+def test_where_the_norms_stand(family: str, models: Any) -> None:
+    assert models(family).norms_first is (family in {"modernbert", *DECODERS})
+
+
 def test_packing_a_trunk_that_ignores_the_interface_would_leak(folders: Any) -> None:
     """Why deberta-v2 runs padded: asked to run packed it calls no function of ours, and is silently wrong."""
     model = load(folders("deberta-v2")).eval()

@@ -42,7 +42,7 @@ SIZES: Mapping[str, Size] = {
 """Weights without embeddings: 0.8, 1.8, 4.7, 10.6, 25 and 85 million in encoders; bart has half the layers twice."""
 
 ARCHITECTURES = ("bert", "modernbert", "electra", "llama", "gpt2", "bart")
-DEFAULTS = {"mlm": "bert", "clm": "llama", "electra": "electra", "denoise": "bart"}
+DEFAULTS = {"mlm": "modernbert", "clm": "llama", "electra": "electra", "denoise": "bart"}
 """What an objective is learnt by where nobody says otherwise."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ from tunesmith.sharing import Answerable, Turn
 
 PACKED = "tunesmith_packed"
 DEFAULT_MAX_TOKENS = 512
+LAST_NORMS = {"norm", "final_norm", "ln_f", "final_layer_norm", "layer_norm"}
+"""What architectures call a norm above all layers."""
 ROUND_TOKENS = 32
 """On a CPU a packed row is filled up to a multiple of this, since each new size of a matrix costs a new kernel."""
 transformers.AttentionInterface.register(PACKED, packed_attention)
@@ -120,6 +123,13 @@ class Model(nn.Module):
             return "encoder-decoder"
         modules = (module for layer in self.layers()[:1] for module in layer.modules())
         return "decoder" if any(getattr(module, "is_causal", False) for module in modules) else "encoder"
+
+    @property
+    def norms_first(self) -> bool:
+        """Whether layers normalise what they read, not what they give: a last norm then stands above them."""
+        names = (name for name, _ in self.hf.base_model.named_modules() if "embed" not in name)
+        inside = re.compile(r"\.\d+\.")
+        return any(name.rpartition(".")[2] in LAST_NORMS and not inside.search(name) for name in names)
 
     def layers(self) -> list[nn.Module]:
         """The trunk's layers from bottom to top, a decoder's above its encoder's; [] where they share their weights."""

@@ -53,27 +53,30 @@ def choose_learning_rate(wished: float | None, width: int, method_factor: float)
 PRETRAINING_RATE, PRETRAINING_WIDTH = 1e-3, 256
 CONTINUED_FACTOR = 0.25
 """Of the rule, for weights that are good already."""
+NORMS_LAST_FACTOR = 0.3
+"""Of the rule, for new weights of BERT and its kind."""
 
 
-def choose_pretraining_rate(wished: float | None, width: int, *, continued: bool) -> LearningRate:
+def choose_pretraining_rate(wished: float | None, model: Model, *, continued: bool) -> LearningRate:
     """Take the user's learning rate, or the rule for pretraining: falls with the square root of the width.
+
+    New weights take less where layers normalise what they give: at the full rate such a model stays for a whole pass
+    where it knows how often each token comes, and nothing else (Xiong et al. 2020 on why).
 
     Args:
         wished: the user's, or None.
-        width: hidden width of the trunk.
+        model: its width, and where its norms stand.
         continued: whether the weights were pretrained before.
-
-    Example:
-        >>> choose_pretraining_rate(None, width=256, continued=False).value
-        0.001
     """
     if wished is not None:
         return LearningRate(wished, AS_SET)
-    rule = PRETRAINING_RATE * (PRETRAINING_WIDTH / width) ** 0.5
-    reason = f"rule for pretraining a {width}-wide trunk"
+    factor, reason = 1.0, f"rule for pretraining a {model.width}-wide trunk"
     if continued:
-        return LearningRate(float(f"{rule * CONTINUED_FACTOR:.2g}"), f"{reason}, a quarter of it to continue")
-    return LearningRate(float(f"{rule:.2g}"), reason)
+        factor, reason = CONTINUED_FACTOR, f"{reason}, a quarter of it to continue"
+    elif not model.norms_first:
+        factor, reason = NORMS_LAST_FACTOR, f"{reason}, 0.3 of it as its norms stand behind its layers"
+    rule = PRETRAINING_RATE * (PRETRAINING_WIDTH / model.width) ** 0.5
+    return LearningRate(float(f"{rule * factor:.2g}"), reason)
 
 
 def schedule_factor(step: int, total_steps: int, warmup: float, shape: str) -> float:

@@ -24,7 +24,7 @@ def pretrain(
     Args:
         corpus: files, folders or patterns.
         out: the model's folder.
-        objective: "mlm", "clm" or "electra".
+        objective: "mlm", "clm", "electra" or "denoise".
         model: a hub id, a folder, minilm or zh-classics to continue from; None: all weights are new.
         settings: any setting, such as "train.max_steps=1000".
 

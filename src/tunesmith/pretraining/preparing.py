@@ -103,7 +103,7 @@ def prepare(config: PretrainConfig, folder: Path) -> Generator[Notice | Reading,
         model=model,
         windows=windows,
         schedule=schedule,
-        learning_rate=choose_pretraining_rate(section.learning_rate, model.width, continued=base is not None),
+        learning_rate=choose_pretraining_rate(section.learning_rate, model, continued=base is not None),
         precision=engine.choose_precision(section.precision, device),
     )
 
