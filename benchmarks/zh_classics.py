@@ -65,6 +65,7 @@ def halve(source: Path, target: Path) -> None:
     tensors = load_file(source)
     halved = {name: t.to(torch.float16).contiguous() if t.is_floating_point() else t for name, t in tensors.items()}
     save_file(halved, target, metadata={"format": "pt"})
+    target.chmod(0o644)  # the library leaves it to its owner alone
 
 
 CARD = """# zh-classics

@@ -15,9 +15,12 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
+from tokenizers import Tokenizer
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from tunesmith import base_models
 from tunesmith.base_models import MINILM_HUB_ID, resolve, safe_config
@@ -252,6 +255,38 @@ def test_minilm_is_there_offline() -> None:
 
 def test_packaged_minilm_is_no_answer_to_a_revision() -> None:
     refused("minilm", "the model hub did not answer", revision="main")
+
+
+# the embedded Chinese one
+
+
+def test_the_embedded_model_is_small_and_says_where_it_comes_from() -> None:
+    found = resolve("zh-classics")
+    assert sum(path.stat().st_size for path in found.folder.iterdir()) <= 8_000_000
+    card = (found.folder / "README.md").read_text("utf-8")
+    assert all(part in card for part in ("## Recipe", "## Data", "public domain", "## Licence", "Apache-2.0"))
+
+
+def test_the_embedded_model_reads_chinese_of_today() -> None:
+    found = resolve("zh-classics")
+    tokenizer = Tokenizer.from_file(str(found.folder / "tokenizer.json"))
+    texts = (Path(base_models.__file__).parent / "samples" / "financial_zh.csv").read_text("utf-8").splitlines()
+    ids = [token for text in texts for token in tokenizer.encode(text, add_special_tokens=False).ids]
+    assert ids.count(tokenizer.token_to_id("[UNK]")) < 0.005 * len(ids)
+
+
+def test_the_embedded_model_guesses_what_is_hidden() -> None:
+    found = resolve("zh-classics")
+    hf = AutoModelForMaskedLM.from_pretrained(found.folder, local_files_only=True, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    right = {"林黛[MASK]听了": "玉", "且听下回[MASK]解": "分", "却说孙[MASK]者": "行", "话[MASK]宋江": "说"}
+    found_ids = []
+    for text in right:
+        ids = tokenizer(text, return_tensors="pt")
+        place = int((ids["input_ids"][0] == tokenizer.mask_token_id).nonzero())
+        with torch.no_grad():
+            found_ids.append(int(hf(**ids).logits[0, place].argmax()))
+    assert tokenizer.convert_ids_to_tokens(found_ids) == list(right.values())
 
 
 def package_at(root: Path, version: str) -> metadata.Distribution:

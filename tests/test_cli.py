@@ -384,14 +384,15 @@ def test_demo_says_which_languages_there_are() -> None:
     assert "'fr'" in run("demo", "--language", "fr", code=2).stderr
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("language", "is_given"), [("en", True), ("zh", False)])
 def test_demo_goes_all_the_way_and_finds_itself_complete(
-    language: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    language: str, is_given: bool, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tunesmith import demo
 
     monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, "train": {"max_steps": 2}, "evaluate": {"resamples": 100}})
-    words = ("demo", "--out", tmp_path / "d", "--language", language, "--model", tiny_bert)
+    model = ("--model", tiny_bert) if is_given else ()
+    words = ("demo", "--out", tmp_path / "d", "--language", language, *model)
     said = run(*words).stderr
     assert "before → after fine-tuning" in said
     assert said.count("probability") == 1
