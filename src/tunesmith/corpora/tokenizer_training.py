@@ -80,7 +80,7 @@ def train_tokenizer(
     counts = _count_characters(tokenizer, held)
     if not counts:
         raise DataError("there is no text to train a tokenizer on", fix="check the files")
-    more = _as_seen(tokenizer, more_characters)
+    more = [] if kind == "byte-bpe" else _as_seen(tokenizer, more_characters)
     for character in more:
         del counts[character]
     room = vocab_size - len(special) - len(more)
@@ -88,12 +88,12 @@ def train_tokenizer(
         least = len(special) + len(more) + (_BYTES if kind == "byte-bpe" else 1)
         raise ConfigError(f"vocab_size is {vocab_size}, wanted {least} or more for {kind}", fix="enlarge it")
     if kind == "characters":
-        entries = list(dict.fromkeys([*special, *more, *_most_common(counts, room, 1.0)]))
+        entries = [*special, *more, *_most_common(counts, room, 1.0)]
         tokenizer.model = _word_level({token: number for number, token in enumerate(entries)}, ROLES[family]["unk"])
         tokenizer.add_special_tokens(special)
     else:
         common = _most_common(counts, max(1, int(room * ALPHABET_SHARE)), COVERAGE)
-        alphabet, room = sorted({*common, *more}), vocab_size - len(special)
+        alphabet, room = sorted([*common, *more]), vocab_size - len(special)
         if kind == "wordpiece":  # by our own means, see there
             inside = [one for one in more if len(tokenizer.pre_tokenizer.pre_tokenize_str(2 * one)) == 1]
             entries = [*special, *learn_entries(tokenizer, held, alphabet, room, LONGEST_TOKEN, also_inside=inside)]

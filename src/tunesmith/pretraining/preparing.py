@@ -121,24 +121,30 @@ def _find_tokenizer(
     recipe = _recipe(config, kind, family)
     if not _is_made_from(target, recipe):
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
-        texts = list(sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes))
-        found = train_tokenizer(
-            kind,
-            section.vocabulary,
-            texts,
-            lowercase=section.lowercase,
-            family=family,
-            more_characters=section.more_characters,
-        )
-        with durable.disk_errors(target):
-            if target.exists():
-                durable.discard(target)
-        some = texts[:: max(1, sum(map(count_bytes, texts)) // REPORTED_BYTES)]
-        report = asdict(describe_tokenizer(found, some, wished_vocabulary=section.vocabulary))
-        files = tokenizer_files(found, _positions(config))
-        durable.write_folder(target, files, manifest_name=RECIPE, manifest={**recipe, REPORT: report})
+        _make_tokenizer(config, target, recipe)
     yield Notice(_say_report(durable.verify_folder(target, RECIPE)[REPORT]))
     return load_tokenizer(target)
+
+
+def _make_tokenizer(config: PretrainConfig, target: Path, recipe: Mapping[str, Any]) -> None:
+    """Train a tokenizer and write its folder, recipe and report with it, in the place of another one."""
+    section = config.tokenizer
+    texts = list(sample_texts(config.corpus.files, _document_options(config), most_bytes=section.sample_bytes))
+    found = train_tokenizer(
+        recipe["tokenizer"]["kind"],
+        section.vocabulary,
+        texts,
+        lowercase=section.lowercase,
+        family=recipe["tokenizer"]["family"],
+        more_characters=section.more_characters,
+    )
+    some = texts[:: max(1, sum(map(count_bytes, texts)) // REPORTED_BYTES)]
+    report = asdict(describe_tokenizer(found, some, wished_vocabulary=section.vocabulary))
+    with durable.disk_errors(target):
+        if target.exists():
+            durable.discard(target)
+    files = tokenizer_files(found, _positions(config))
+    durable.write_folder(target, files, manifest_name=RECIPE, manifest={**recipe, REPORT: report})
 
 
 def _say_report(report: Mapping[str, Any]) -> str:
@@ -180,8 +186,8 @@ def _document_options(config: PretrainConfig) -> DocumentOptions:
 
 def _read(config: PretrainConfig, folder: Path, tokenizer: Any, what: str) -> Generator[Reading, None, Corpus]:
     section = config.corpus
-    is_shared = section.folder is not None and what == CORPUS
-    target = Path(str(section.folder)) if is_shared else folder / what
+    shared = section.folder if what == CORPUS else None
+    target = folder / what if shared is None else Path(shared)
     prefix, suffix = special_ids(tokenizer)
     options = ShardOptions(
         documents=_document_options(config),
@@ -192,7 +198,7 @@ def _read(config: PretrainConfig, folder: Path, tokenizer: Any, what: str) -> Ge
         validation_fraction=section.validation_fraction,
     )
     sources = section.files if what == CORPUS else section.general
-    overwrite = config.output.overwrite and not is_shared  # what other runs use is not this run's to replace
+    overwrite = config.output.overwrite and shared is None  # what other runs use is not this run's to replace
     for progress in build_shards(target, sources, tokenizer, options, overwrite=overwrite):
         yield Reading(progress.text_bytes, progress.source_bytes, progress.documents)
     corpus = open_corpus(target)
