@@ -2,9 +2,10 @@
 
 A WordPiece tokenizer and an encoder of 6 layers, 256 wide, are trained as a masked language model on four classical
 novels and the texts of nine Chinese training sets, without their labels: once for each of `--minutes`, each with a
-schedule of its own. Minutes are steps at the speed of a trial on this machine: a busy hour changes nothing. Then each
-is fine-tuned beside the same encoder with random weights, which may choose between two learning rates by its score on
-the dev rows. `tunesmith compare` judges on all test rows and on those that do not also stand in train.
+schedule of its own. Minutes are steps at the speed of a trial on this machine, or at the speed `--steps-a-minute` of
+another: a busy hour changes nothing, and a GPU can compute what a laptop's core would in two hours. Then each is
+fine-tuned beside the same encoder with random weights, which may choose between two learning rates by its mean score
+on the dev rows. `tunesmith compare` judges on all test rows and on those that do not also stand in train.
 
 Every stage is resumed or passed over when the command is given again; OMP_NUM_THREADS=1 says what a core is worth.
 
@@ -16,7 +17,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +32,25 @@ TRIAL_STEPS = 40
 WINDOWS, CONTEXT_TOKENS = 32, 128
 """Of an optimizer step."""
 RANDOM = "random"
+TRIAL = "trial"
 TASKS: dict[str, dict[str, Any]] = {
     "chnsenticorp": {
         "task": "text-classification",
         "suffix": "jsonl",
+        "files": ("train", "dev"),
         "test": "test",
         "settings": {"train.epochs": 3, "task.pooling": "mean"},
     },
     "cluener2020": {
         "task": "token-classification",
         "suffix": "conll",
+        "files": ("train",),
         "test": "dev",
         "settings": {"train.epochs": 6},
     },
 }
-"""Pooling by the mean, since no objective trained the first token."""
+"""Pooling by the mean, since no objective trained the first token. The labels of CLUENER's test rows are not
+public: its dev rows judge, and a tenth of train chooses the epoch."""
 RANDOM_RATES = (3e-4, 1e-3)
 TUNED_RATE = 3e-4
 
@@ -86,10 +93,12 @@ def without_seen(data: Path, task: str) -> Iterator[dict[str, Any]]:
 
 
 def pretrain(arguments: argparse.Namespace, steps: int, out: Path, rate: float | None = None) -> Any:
-    """One pretraining of so many steps; they share tokenizer and corpus."""
+    """One pretraining of so many steps, unless it is there; they share tokenizer and corpus."""
+    if (out / "metrics.json").is_file():
+        return tunesmith_cli.metrics(out)
     texts = write_rows(arguments.folder / "texts.jsonl", ({"text": text} for text in unlabelled_texts(arguments.data)))
     books = [data_file(arguments.data, "lm_zh_classics", f"{book}.txt") for book in BOOKS]
-    trial = arguments.folder / "trial"
+    trial = arguments.folder / TRIAL
     settings: dict[str, Any] = {
         "corpus.unit": "line",
         "corpus.validation": "documents",
@@ -99,6 +108,7 @@ def pretrain(arguments: argparse.Namespace, steps: int, out: Path, rate: float |
         "model.context_tokens": CONTEXT_TOKENS,
         "train.batch_size": WINDOWS,
         "train.precision": "bf16",
+        "train.device": arguments.device,
         "evaluate.samples": 1,
     }
     if out != trial:
@@ -109,21 +119,24 @@ def pretrain(arguments: argparse.Namespace, steps: int, out: Path, rate: float |
 
 
 def steps_a_minute(arguments: argparse.Namespace) -> float:
-    """From a trial that also makes the tokenizer and the token ids; measured once."""
-    found = pretrain(arguments, TRIAL_STEPS, arguments.folder / "trial")
-    return float(60 * found["speed"]["tokens_per_s"] / (WINDOWS * CONTEXT_TOKENS))
+    """Given, or from a trial; the trial also makes the tokenizer and the token ids."""
+    found = pretrain(arguments, TRIAL_STEPS, arguments.folder / TRIAL)
+    measured = 60 * found["speed"]["tokens_per_s"] / (WINDOWS * CONTEXT_TOKENS)
+    return float(arguments.steps_a_minute or measured)
 
 
 def fine_tune(arguments: argparse.Namespace, task: str, model: Path, out: Path, seed: int, rate: float) -> float:
     """Fit; return the score on the dev rows that chose the epoch."""
     facts = TASKS[task]
-    files = {part: data_file(arguments.data, task, f"{part}.{facts['suffix']}") for part in ("train", "dev")}
+    files = {part: data_file(arguments.data, task, f"{part}.{facts['suffix']}") for part in facts["files"]}
     settings = {
         **facts["settings"],
         "train.learning_rate": rate,
         "train.seed": seed,
         "train.precision": "bf16",
+        "train.device": arguments.device,
         "model.max_tokens": 256,
+        "evaluate.baselines": False,  # `tunesmith evaluate` lets them learn once, below
     }
     if not (out / "metrics.json").is_file():
         tunesmith_cli.fit({"task": facts["task"], **files, "model": model, "out": out}, settings)
@@ -131,53 +144,67 @@ def fine_tune(arguments: argparse.Namespace, task: str, model: Path, out: Path, 
     return float(next(iter(scores.values()))["value"])
 
 
-def random_weights(arguments: argparse.Namespace) -> Path:
-    """The same encoder after no training to speak of: one step at a learning rate of nothing."""
-    out = arguments.folder / RANDOM
-    pretrain(arguments, 1, out, rate=1e-12)
-    return out
+def start_arms(arguments: argparse.Namespace, pool: ThreadPoolExecutor) -> dict[str, Future[Path]]:
+    """Name → base model once it is pretrained. Random weights: one step at a learning rate of nothing."""
 
+    def arm(name: str, steps: int, rate: float | None = None) -> Path:
+        pretrain(arguments, steps, arguments.folder / name, rate)
+        return Path(arguments.folder / name)
 
-def arms(arguments: argparse.Namespace) -> dict[str, Path]:
-    """Name → base model, pretrained as far as it is not yet."""
     speed = steps_a_minute(arguments)
-    found = {RANDOM: random_weights(arguments)}
-    for minutes in arguments.minutes:
-        name = f"minutes-{minutes}"
-        found[name] = arguments.folder / name
-        pretrain(arguments, round(minutes * speed), found[name])
-    return found
+    longest_first = sorted(arguments.minutes, reverse=True)
+    pretrained = {
+        f"minutes-{minutes}": pool.submit(arm, f"minutes-{minutes}", round(minutes * speed))
+        for minutes in longest_first
+    }
+    return {RANDOM: pool.submit(arm, RANDOM, 1, 1e-12)} | pretrained
 
 
-def measure_task(arguments: argparse.Namespace, task: str, models: dict[str, Path]) -> dict[str, Any]:
-    """Fine-tune every arm with every seed, compare each with random weights."""
+def start_fine_tunes(
+    arguments: argparse.Namespace, pool: ThreadPoolExecutor, arms: dict[str, Future[Path]], task: str
+) -> dict[tuple[str, float], list[Future[float]]]:
+    """(Arm, learning rate) → the dev scores of all seeds."""
+
+    def tune(arm: str, rate: float, seed: int) -> float:
+        return fine_tune(arguments, task, arms[arm].result(), folder / f"{arm}-at-{rate:g}-{seed}", seed, rate)
+
     folder = arguments.folder / task
     folder.mkdir(exist_ok=True)
-    tried = {
-        rate: fine_tune(arguments, task, models[RANDOM], folder / f"{RANDOM}-at-{rate:g}-0", 0, rate)
-        for rate in RANDOM_RATES
+    return {
+        (arm, rate): [pool.submit(tune, arm, rate, seed) for seed in range(arguments.seeds)]
+        for arm in sorted(arms, key=lambda name: (name != RANDOM, len(name), name))
+        for rate in (RANDOM_RATES if arm == RANDOM else (TUNED_RATE,))
     }
-    best = max(tried, key=lambda rate: tried[rate])
-    patterns = {name: f"{name}-" for name in models if name != RANDOM} | {RANDOM: f"{RANDOM}-at-{best:g}-"}
-    for seed in range(arguments.seeds):
-        for name, prefix in patterns.items():
-            rate = best if name == RANDOM else TUNED_RATE
-            fine_tune(arguments, task, models[name], folder / f"{prefix}{seed}", seed, rate)
+
+
+def measure_task(
+    arguments: argparse.Namespace,
+    pool: ThreadPoolExecutor,
+    task: str,
+    fine_tunes: dict[tuple[str, float], list[Future[float]]],
+) -> dict[str, Any]:
+    """Compare every arm with random weights at their better learning rate."""
+    dev = {key: statistics.mean(future.result() for future in futures) for key, futures in fine_tunes.items()}
+    best = max(RANDOM_RATES, key=lambda rate: dev[RANDOM, rate])
+    folder = arguments.folder / task
     tests = judged_rows(arguments, task, folder)
-    compared = {
-        name: {
-            part: tunesmith_cli.compare(str(folder / f"{patterns[RANDOM]}*"), str(folder / f"{prefix}*"), path)
+    base = folder / f"{RANDOM}-at-{best:g}-"
+    comparing = {
+        arm: {
+            part: pool.submit(tunesmith_cli.compare, f"{base}*", str(folder / f"{arm}-at-{rate:g}-*"), path)
             for part, path in tests.items()
         }
-        for name, prefix in patterns.items()
-        if name != RANDOM
+        for arm, rate in dev
+        if arm != RANDOM
     }
-    baseline = {part: tunesmith_cli.evaluate(folder / f"{patterns[RANDOM]}0", path) for part, path in tests.items()}
+    baseline = {part: pool.submit(tunesmith_cli.evaluate, Path(f"{base}0"), path) for part, path in tests.items()}
     return {
-        "dev_scores_of_random_weights_by_learning_rate": tried,
+        "dev_scores_of_random_weights_by_learning_rate": {rate: dev[RANDOM, rate] for rate in RANDOM_RATES},
         "random_learning_rate": best,
-        "against_random_weights": compared,
-        "evaluation_of_random_weights_with_baselines": baseline,
+        "against_random_weights": {
+            arm: {part: future.result() for part, future in parts.items()} for arm, parts in comparing.items()
+        },
+        "evaluation_of_random_weights_with_baselines": {part: future.result() for part, future in baseline.items()},
     }
 
 
@@ -206,18 +233,22 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, nargs="+", default=[15, 30, 60, 120], help="of pretraining")
     parser.add_argument("--seeds", type=int, default=2, help="fine-tunings of each arm")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--pretrain-only", action="store_true", help="stop before fine-tuning")
+    parser.add_argument("--device", default="cpu", help="of all runs: cpu, cuda")
+    parser.add_argument("--steps-a-minute", type=float, metavar="STEPS", help="default: from a trial on this machine")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     arguments: argparse.Namespace = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    models = arms(arguments)
-    if arguments.pretrain_only:
-        return
-    result = {
-        "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
-        "seeds": arguments.seeds,
-        "pretraining": curve(arguments.folder, arguments.minutes),
-        "tasks": {task: measure_task(arguments, task, models) for task in arguments.tasks},
-    }
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        arms = start_arms(arguments, pool)
+        fine_tunes = {task: start_fine_tunes(arguments, pool, arms, task) for task in arguments.tasks}
+        result = {
+            "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
+            "device": arguments.device,
+            "seeds": arguments.seeds,
+            "steps_a_minute": steps_a_minute(arguments),
+            "tasks": {task: measure_task(arguments, pool, task, fine_tunes[task]) for task in arguments.tasks},
+            "pretraining": curve(arguments.folder, arguments.minutes),
+        }
     print(write_result(RESULT, result))
 
 

@@ -414,9 +414,20 @@ def test_masks_come_from_a_pool_while_training_only(tiny_bert: Path) -> None:
 
 
 def test_a_gpu_adds_in_a_fixed_order_while_training_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")  # the user's own choice stays
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     for device, fixed in (("cpu", False), ("cuda", True)):
         with engine.fixed_order(torch.device(device)):
             assert torch.are_deterministic_algorithms_enabled() == fixed
         assert not torch.are_deterministic_algorithms_enabled()
+        assert getattr(torch.utils.deterministic, "fill_uninitialized_memory")  # noqa: B009 - typed as a plain module
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+def test_what_a_gpu_needs_for_a_fixed_order_is_set_before_its_first_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for given, wanted in ((":16:8", ":16:8"), (None, ":4096:8")):  # the user's own choice stays
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", given or "")
+        if given is None:
+            monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+        assert engine.choose_device("auto") == torch.device("cuda")
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == wanted

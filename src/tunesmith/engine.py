@@ -182,16 +182,19 @@ def fixed_order(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for; read at the first product
-    enabled, only_warns = (
+    options: Any = torch.utils.deterministic
+    enabled, only_warns, fills = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
+        options.fill_uninitialized_memory,
     )
     torch.use_deterministic_algorithms(True)
+    options.fill_uninitialized_memory = False  # it costs a kernel for each new tensor; we read nothing unwritten
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=only_warns)
+        options.fill_uninitialized_memory = fills
 
 
 @contextlib.contextmanager
@@ -225,11 +228,10 @@ def choose_device(wished: str) -> torch.device:
             f"train.device is {wished}, but PyTorch {torch.__version__} finds no such device here",
             fix="--set train.device=auto, or install a PyTorch made for it",
         )
-    if wished != "auto":
-        return torch.device(wished)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("cpu")
+    chosen = ("cuda" if there["cuda"] else "cpu") if wished == "auto" else wished
+    if chosen == "cuda":  # what a fixed order of addition asks for; read at the process's first product on a GPU
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device(chosen)
 
 
 def _corrupted(job: Job, index: int, epoch: int) -> list[Encoded]:
