@@ -12,6 +12,7 @@ from tunesmith.comparing.answering import answer_field
 from tunesmith.comparing.bout import Bout, Side
 from tunesmith.comparing.contestants import SEED, Contestant, find_differences
 from tunesmith.evaluation.paired import find_changes
+from tunesmith.evaluation.scoring import Evaluation
 
 EXAMPLES = 10
 """Rows of each kind that are shown."""
@@ -36,12 +37,19 @@ def _example(bout: Bout, place: int) -> dict[str, Any]:
     gold = bout.evaluations[0][0].golds[place]
     right = gold if isinstance(gold, (str, float, int, list)) else getattr(row, field)
     shown = " | ".join(texts)
+
+    def given(run: Evaluation) -> Any:
+        prediction = run.predictions[place]
+        if hasattr(prediction, field):
+            return getattr(prediction, field)
+        return bout.task.compare(prediction, run.golds[place], bout.labels).given
+
     return {
         "line": bout.read.lines[place],
         "text": shown if len(shown) <= TEXT_CHARACTERS else f"{shown[: TEXT_CHARACTERS - 1]}…",
         "right": _plain(right, texts[0]),
         **{
-            side: [_plain(getattr(run.predictions[place], field), texts[0]) for run in runs]
+            side: [_plain(given(run), texts[0]) for run in runs]
             for side, runs in zip("ab", bout.evaluations, strict=True)
         },
     }

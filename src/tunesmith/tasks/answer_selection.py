@@ -213,12 +213,9 @@ class AnswerSelection:
 
     def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
         """The candidates of each row and their scores."""
-        found = []
-        for item, own in zip(batch.items, scores_by_item(outputs["logits"].float(), batch), strict=True):
-            scores = torch.tensor(own, dtype=torch.float64)
-            shares = scores.softmax(0) if self.config.loss == "listwise" else scores.sigmoid()
-            found.append((item.meta["choices"], shares.tolist()))
-        return found
+        is_listwise, scores = self.config.loss == "listwise", scores_by_item(outputs["logits"], batch)
+        shares = [own.softmax(0) if is_listwise else own.sigmoid() for own in scores]
+        return [(item.meta["choices"], own.tolist()) for item, own in zip(batch.items, shares, strict=True)]
 
     def join(self, parts: Sequence[Any], labels: Labels) -> RankingPrediction:
         """The candidates of a row by their score."""

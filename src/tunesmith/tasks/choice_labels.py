@@ -153,6 +153,9 @@ def _differ(found: Mapping[str, Any], kind: str) -> bool:
 def read_as(found: Mapping[str, Any], kinds: Mapping[str, str], kind: str, label: Any, count: int) -> Any:
     """The place or places that a label means.
 
+    A letter or a text of the row can be told from places, so a row of another file may name its choice so, too; a place
+    cannot, whose counting begins at 0 or 1.
+
     Args:
         found: each way to read it.
         kinds: the ways there are.
@@ -163,9 +166,10 @@ def read_as(found: Mapping[str, Any], kinds: Mapping[str, str], kind: str, label
     Raises:
         DataError: it cannot be read that way.
     """
-    if kind not in found:
+    plain = [found[other] for other in ("letters", "texts") if other in found]
+    if kind not in found and len(set(plain)) != 1:
         raise DataError(
-            f"label {shorten(label)} is not {kinds[kind]}, where the row has {count} texts and the others are",
-            fix="correct it, or say how labels are given: --set task.kind=" + "|".join(kinds),
+            f"label {shorten(label)} is not {kinds[kind]}, as the labels are here, for a row of {count} texts",
+            fix="correct it, or say how labels are given when you fit: --set task.kind=" + " or ".join(kinds),
         )
-    return found[kind]
+    return found.get(kind, plain[0] if plain else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tunesmith.contracts import Batch, Context, Encoded
@@ -93,14 +94,9 @@ def _ends(text: str, tokenizer: Any) -> list[int]:
     return [end for _, end in tokenizer(text, **options)["offset_mapping"]]
 
 
-def scores_by_item(scores: Tensor, batch: Batch) -> list[list[float]]:
-    """Scores (S, 1) or (S,) of sequences → those of each item."""
-    flat = scores.flatten().tolist()
-    found, start = [], 0
-    for item in batch.items:
-        found.append(flat[start : start + len(item.sequences)])
-        start += len(item.sequences)
-    return found
+def scores_by_item(scores: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+    """Scores (S, 1) of sequences → those of each item, (K,) each, in float32."""
+    return torch.split(scores[:, 0].float(), count_choices(batch))
 
 
 def count_choices(batch: Batch) -> list[int]:

@@ -184,9 +184,8 @@ class MultipleChoice:
 
     def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
         """The choices of each row and their probabilities."""
-        scores = scores_by_item(outputs["logits"].float(), batch)
-        shares = [torch.tensor(own, dtype=torch.float64).softmax(0).tolist() for own in scores]
-        return [(item.meta["choices"], own) for item, own in zip(batch.items, shares, strict=True)]
+        scores = scores_by_item(outputs["logits"], batch)
+        return [(item.meta["choices"], own.softmax(0).tolist()) for item, own in zip(batch.items, scores, strict=True)]
 
     def join(self, parts: Sequence[Any], labels: Labels) -> ChoicePrediction:
         """The likeliest choice."""
