@@ -12,10 +12,10 @@ import pytest
 import torch
 import transformers
 
+from tests.test_cli import run
 from tests.test_data_text_lists import write_csv
 from tests.tiny import FAMILIES, TEXTS, make_tiny_trunk
-from tunesmith import api, base_models, inference
-from tunesmith.cli import main
+from tunesmith import api, base_models, data, inference
 from tunesmith.contracts import Context, HeadSpec, Labels
 from tunesmith.errors import DataError, ModelError
 from tunesmith.evaluation.calibration import Scaling, scale
@@ -23,6 +23,8 @@ from tunesmith.losses import choice_loss
 from tunesmith.model import Model
 from tunesmith.model_loading import load_model
 from tunesmith.packing import pack
+from tunesmith.serving.hosting import load_hosted
+from tunesmith.task_guess import guess_task
 from tunesmith.tasks import make_task
 from tunesmith.tasks.choice_labels import read_one
 
@@ -105,6 +107,7 @@ def test_a_modernbert_that_takes_means_answers_as_hugging_face(tmp_path: Path) -
     items = task.encode(make_rows()[1:2], inference.make_context(model, LABELS))
     with torch.no_grad():
         ours = task.forward(model, pack([items]))["logits"]
+        model.set_packed(False)
         columns = {"input_ids": list(items[0].sequences)}
         padded = model.tokenizer.pad(columns, return_tensors="pt")
         theirs = model.hf(**{name: values[None] for name, values in padded.items()}).logits
@@ -216,20 +219,20 @@ def test_the_loss_is_a_cross_entropy_over_each_rows_own_choices() -> None:
     loss, units = choice_loss(scores, [2, 3], [(1,), (0,)])
     whole = torch.nn.functional.cross_entropy
     wanted = whole(scores[None, :2], torch.tensor([1])) + whole(scores[None, 2:], torch.tensor([0]))
-    assert (float(loss), units) == (pytest.approx(float(wanted)), 2.0)
+    assert (float(loss.detach()), units) == (pytest.approx(float(wanted.detach())), 2.0)
     found = torch.autograd.grad(loss, scores)[0]
     torch.testing.assert_close(found, torch.autograd.grad(wanted, scores)[0])
     smooth, _ = choice_loss(scores, [2, 3], [(1,), (0,)], smoothing=0.3)
     smoothed = whole(scores[None, :2], torch.tensor([1]), label_smoothing=0.3)
     smoothed = smoothed + whole(scores[None, 2:], torch.tensor([0]), label_smoothing=0.3)
-    assert float(smooth) == pytest.approx(float(smoothed))
+    assert float(smooth.detach()) == pytest.approx(float(smoothed.detach()))
 
 
 def test_several_right_choices_share_the_target_and_rows_without_one_cost_nothing() -> None:
     scores = torch.tensor([1.0, 0.0, 0.0, 7.0, 9.0], dtype=torch.float64, requires_grad=True)
     loss, units = choice_loss(scores, [3, 2], [(0, 2), ()])
     logs = scores[:3].log_softmax(0)
-    assert (float(loss), units) == (pytest.approx(float(-(logs[0] + logs[2]) / 2)), 2.0)
+    assert (float(loss.detach()), units) == (pytest.approx(float(-(logs[0] + logs[2]).detach() / 2)), 2.0)
     gradient = torch.autograd.grad(loss, scores)[0]
     assert gradient[3:].tolist() == [0.0, 0.0]
 
@@ -289,32 +292,65 @@ def test_a_tiny_model_learns_and_beats_its_competitors(fitted: api.Result) -> No
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_command_line(ending: str, trunk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows, path, out = exam(40), tmp_path / f"exam.{ending}", str(tmp_path / "out")
+def test_command_line(ending: str, trunk: Path, tmp_path: Path) -> None:
+    rows, path, out = exam(40), tmp_path / f"exam.{ending}", tmp_path / "out"
     if ending == "csv":
         padded = [[*row["choices"], *[""] * (4 - len(row["choices"]))] for row in rows]
         lines = [[row["question"], *texts, "ABCD"[row["label"]]] for row, texts in zip(rows, padded, strict=True)]
         write_csv(path, ["question", "A", "B", "C", "D", "answer"], *lines)
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    common = ["--set", "train.epochs=1", "--set", "evaluate.resamples=100"]
-    arguments = ["fit", "--task", "multiple-choice", "--model", str(trunk), "--train", str(path), "--out", out, *common]
-    assert main([*arguments, "--verbose"]) == 0
-    shown = capsys.readouterr().err
+    words = ["fit", "--task", "multiple-choice", "--model", trunk, "--train", path, "--out", out, "--verbose"]
+    shown = run(*words, "--set", "train.epochs=1", "--set", "evaluate.resamples=100").stderr
     assert f"multiple choice, right answers given as {'letters' if ending == 'csv' else 'indices'}" in shown
-    assert f"tunesmith predict {out} --in FILE" in " ".join(shown.split())
-    assert main(["predict", out, "--in", str(path), "--out", str(tmp_path / f"answers.{ending}")]) == 0
-    written = (tmp_path / f"answers.{ending}").read_text(encoding="utf-8").splitlines()
+    assert "--in FILE" in shown
+    answers = tmp_path / f"answers.{ending}"
+    run("predict", out, "--in", path, "--out", answers)
+    written = answers.read_text(encoding="utf-8").splitlines()
     if ending == "csv":
-        assert written[0].endswith(
-            "answer,predicted_choice,predicted_text,predicted_probability,predicted_probabilities"
-        )
+        fields = ("choice", "text", "probability", "probabilities")
+        assert written[0] == ",".join(["question,A,B,C,D,answer", *(f"predicted_{field}" for field in fields)])
     else:
         answer = json.loads(written[0])["prediction"]
         assert set(answer) == {"choice", "text", "probability", "probabilities"}
         assert sum(answer["probabilities"]) == pytest.approx(1.0)
-    assert main(["evaluate", out, "--data", str(path), "--abstain", "0.5"]) == 0
-    assert main(["check", str(path), "--task", "multiple-choice", "--model", str(trunk)]) == 0
-    assert main(["compare", out, out, "--data", str(path), "--json"]) == 0
-    assert main(["predict", out, "a text"]) == 2
-    assert "choices" in capsys.readouterr().err
+    assert "abstention" in json.loads(run("evaluate", out, "--data", path, "--abstain", "0.5", "--json").stdout)
+    assert "160" not in run("check", path, "--task", "multiple-choice", "--model", trunk).output
+    compared = json.loads(run("compare", out, out, "--data", path, "--json").stdout)
+    assert compared["headline"] == "accuracy"
+    assert "choices" in run("predict", out, "a text", code=2).output
+
+
+def test_predictions_of_a_file_are_compared_with_a_model(fitted: api.Result, tmp_path: Path) -> None:
+    rows = exam(30)
+    path, answers = tmp_path / "exam.jsonl", tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    wrong = [{**row, "label": (row["label"] + 1) % len(row["choices"])} for row in rows]
+    lines = [
+        {**row, "prediction": {"choice": row["label"], "text": row["choices"][row["label"]], "probability": 0.9}}
+        for row in wrong
+    ]
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    found = json.loads(run("compare", answers, fitted.folder, "--data", path, "--json").stdout)
+    assert found["scores"]["accuracy"]["a"] == 0.0
+    examples = [one for kind in found["changes"]["examples"].values() for one in kind]
+    assert examples
+    assert all(one["a"] != [one["right"]] == one["b"] for one in examples)
+    assert examples[0]["right"][:3] in {"A. ", "B. ", "C. ", "D. "}
+
+
+def test_a_served_model_offers_an_example_that_it_can_answer(fitted: api.Result) -> None:
+    hosted = load_hosted([f"exam={fitted.folder}"])["exam"]
+    described = hosted.describe()
+    assert described["columns"]["choices"]["type"] == "array"
+    assert described["reads_tokens"] == 64
+    row = hosted.task.Row.model_validate(described["examples"][0])
+    answer = hosted.answer([row], 512)[0]
+    assert answer.text in row.choices  # type: ignore[attr-defined]
+
+
+def test_lists_of_choices_tell_the_task() -> None:
+    assert guess_task(exam(3), data.ReadOptions()) == "multiple-choice"
+    rows = [{"question": "q", "candidates": ["a", "b"], "labels": [0, 1]}]
+    assert guess_task(rows, data.ReadOptions()) == "answer-selection"
+    assert guess_task([{"text": "good", "label": "a", "choices": "x"}], data.ReadOptions()) == "text-classification"
