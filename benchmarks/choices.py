@@ -4,7 +4,7 @@ A question names a thing and asks which of four words is of its kind, or which i
 Half of the questions ask for "not", so neither the choice alone nor its likeness to the question tells: a model must
 read what is asked. Things and choices of the test rows stand in no training row.
 
-- English: twelve kinds, such as animals and tools. What is of one kind, a pretrained model has to know.
+- English: nine kinds, such as animals and tools. What is of one kind, a pretrained model has to know.
 - Chinese: eight kinds that share their last character (松树, 柳树), so that a character model can see it; "tiny" is one
   of two layers that knows nothing before.
 
@@ -30,7 +30,7 @@ WANTED = 0.9
 """Least accuracy on the test rows; chance is 0.25."""
 MODELS = {"en": "minilm", "zh": "tiny"}
 ROWS = {"en": 1000, "zh": 5000}
-EPOCHS = {"en": 2.0, "zh": 4.0}
+EPOCHS = {"en": 3.0, "zh": 4.0}
 KINDS = {
     "en": {
         "animal": "dog cat horse cow sheep goat lion tiger wolf rabbit",
@@ -40,10 +40,7 @@ KINDS = {
         "garment": "shirt coat hat scarf glove skirt jacket sweater sock dress",
         "instrument": "piano violin guitar flute drum trumpet harp cello clarinet trombone",
         "vehicle": "car bus truck bicycle motorcycle train tractor van taxi tram",
-        "color": "red blue green yellow purple orange brown pink gray black",
-        "trade": "baker tailor carpenter plumber butcher mason barber painter welder cook",
-        "body part": "arm leg nose ear hand foot knee elbow shoulder neck",
-        "drink": "tea coffee milk juice beer wine water lemonade cocoa whiskey",
+        "color": "red blue green yellow purple silver brown pink gray black",
         "number": "two three four five six seven eight nine eleven twelve",
     },
     "zh": {
