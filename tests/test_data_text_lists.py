@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunesmith import data
+from tunesmith import data, losses
+from tunesmith.data import text_lists
 from tunesmith.data.options import Unfit
 from tunesmith.data.text_lists import read_texts
 from tunesmith.errors import DataError
+from tunesmith.metrics import ranking
+from tunesmith.tasks import choice_labels
 from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.multiple_choice import MultipleChoice
 
@@ -63,6 +67,20 @@ def test_the_user_names_what_columns_share(tmp_path: Path) -> None:
     named = read_choices(path, mapping={"choices": "way"})
     assert named.rows[0].choices == ["c", "d"]
     assert read_choices(path, remembered=named.mapping).rows[0].choices == ["c", "d"]
+
+
+def test_a_plural_is_no_column_of_a_list(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "q.csv", ["question", "answer_a", "answer_b", "answers", "label"], ["q", "a", "b", 2, 0]
+    )
+    with pytest.raises(DataError, match=r"line 2, choices"):  # the column called as the list comes first
+        read_choices(path)
+    assert read_choices(path, mapping={"choices": "answer"}).rows[0].choices == ["a", "b"]
+
+
+def test_docstrings() -> None:
+    for module in (text_lists, choice_labels, ranking, losses):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_a_missing_column_in_between_is_refused(tmp_path: Path) -> None:

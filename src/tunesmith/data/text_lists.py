@@ -122,6 +122,8 @@ def _parts_of(stem: str, names: Sequence[str]) -> dict[int, str]:
         suffix = plain.removeprefix(stem)
         if not plain.startswith(stem) or not _SUFFIX.fullmatch(suffix):
             continue
+        if stem and name.casefold() == f"{stem}s":  # the plural, not the nineteenth
+            continue
         if suffix.isdigit():
             numbers.setdefault(int(suffix), name)
         else:
