@@ -114,7 +114,8 @@ class HeadSpec:
     """What stands on top of the trunk.
 
     Attributes:
-        kind: which Hugging Face task class is built: "sequence" or "token"; of pretraining "masked_lm", "causal_lm"
+        kind: which Hugging Face task class is built: "sequence", "token" or "multiple_choice" (one score a sequence,
+            several sequences a row); of pretraining "masked_lm", "causal_lm"
             or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
@@ -123,7 +124,7 @@ class HeadSpec:
             the latter two load with tunesmith only.
     """
 
-    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+    kind: Literal["sequence", "token", "multiple_choice", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -149,14 +150,21 @@ class Column:
         role: "text" or "label" (a label may be missing when only predicting).
         aliases: lower-case column names that mean this field, most telling first.
         required: whether a row without it is bad.
-        holds: "plain" values, or "spans": entities with character offsets, which tagged tokens are turned into.
+        holds: "plain" values; "spans": entities with character offsets, which tagged tokens are turned into; or
+            "texts": a list of texts, which several columns may hold together.
+        stems: lower-case names that such columns share, in front of a letter or number ("choice" of choice_a,
+            choice_b …; "" of A, B …); of lists of texts.
+        single: lower-case names of a column that holds one text of the list a line, the lines of one list standing
+            together; of lists of texts.
     """
 
     name: str
     role: Literal["text", "label"]
     aliases: tuple[str, ...]
     required: bool = True
-    holds: Literal["plain", "spans"] = "plain"
+    holds: Literal["plain", "spans", "texts"] = "plain"
+    stems: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -246,6 +254,10 @@ class Features(Protocol):
 
     def places(self, rows: Sequence[Any]) -> list[tuple[list[Encoded], Any]]:
         """Return for each row its parts and (P, D): the hidden states at their P places, in order."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        """Return (N, D): the mean hidden state of each text by itself."""
         ...
 
 

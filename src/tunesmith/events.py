@@ -68,12 +68,14 @@ class Finished:
         metrics: what metrics.json holds.
         seconds: of this process, from the first read to the last write.
         already_complete: nothing was done, an earlier run had finished.
+        asked: what follows `tunesmith predict FOLDER` in a first trial.
     """
 
     folder: Path
     metrics: Mapping[str, Any]
     seconds: float
     already_complete: bool = False
+    asked: str = "'a text'"
 
 
 @dataclass(frozen=True)

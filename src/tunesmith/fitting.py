@@ -28,7 +28,7 @@ from tunesmith import (
 )
 from tunesmith.checkpoint import CURVES
 from tunesmith.config import RunConfig, to_yaml
-from tunesmith.contracts import StepReport
+from tunesmith.contracts import StepReport, Task
 from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
@@ -69,7 +69,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
         if artifact.is_complete(folder):
             finished = find_finished(folder, config, splits)
             if finished is not None:
-                yield Finished(folder, finished.metrics, 0.0, already_complete=True)
+                yield Finished(folder, finished.metrics, 0.0, already_complete=True, asked=_first_question(task))
                 return
         if config.output.report != "none":
             artifact.refuse_foreign_report(folder)
@@ -87,7 +87,13 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
             metrics = fitting.finish(began)
         except KeyboardInterrupt:
             raise training.interrupted() from None
-        yield Finished(folder, metrics, time.perf_counter() - began)
+        yield Finished(folder, metrics, time.perf_counter() - began, asked=_first_question(task))
+
+
+def _first_question(task: Task) -> str:
+    """What a first trial asks: a text, or a file where a row needs more than one."""
+    needed = [column for column in task.columns if column.role == "text" and column.required]
+    return "'a text'" if len(needed) == 1 else "--in FILE"
 
 
 class _Fitting:

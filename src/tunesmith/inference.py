@@ -122,7 +122,9 @@ def row_features(
     sums = np.empty((len(items), model.width), dtype=np.float32)
     for places, hidden, batch in _hidden_states(model, items, batch_tokens, precision):
         rows = spread(hidden, make_segments(batch.bounds, hidden.device))  # (S, L, D)
-        sums[places] = rows.sum(dim=1).cpu().numpy()
+        counts = np.array([len(items[place].sequences) for place in places])
+        starts = np.cumsum(counts) - counts
+        sums[places] = np.add.reduceat(rows.sum(dim=1).cpu().numpy(), starts, axis=0)
     found = [
         sums[places].sum(axis=0) / sum(items[place].length_tokens for place in places) for places in _rows_of(items)
     ]

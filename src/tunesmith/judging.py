@@ -21,6 +21,7 @@ from tunesmith.metrics import sum_counts
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.preparation import Setup
+from tunesmith.tasks.token_sequences import encode_texts
 
 BEFORE = "frozen"
 """Name of the baseline that is the model before fine-tuning."""
@@ -163,12 +164,23 @@ class _FrozenFeatures:
         """Return for each row its parts and (P, D): the hidden states that answers are read from."""
         return inference.place_features(*self._encoded(rows))
 
-    def _encoded(self, rows: Sequence[Any]) -> tuple[Model, list[Encoded], int, torch.dtype]:
-        contest = self._contest
+    def texts(self, texts: Sequence[str]) -> Any:
+        """Return (N, D): the mean hidden state of each text by itself."""
+        model, contest = self._load(), self._contest
+        context = inference.make_context(model, contest.labels)
+        items = encode_texts([(text,) for text in texts], [None] * len(texts), context, 0)
+        return inference.row_features(model, items, contest.settings.batch_tokens, contest.precision)
+
+    def _load(self) -> Model:
         if self._model is None:
+            contest = self._contest
             head = contest.task.head(contest.labels)
             fresh = load_model(contest.base, head, ModelOptions(max_tokens=contest.max_tokens))
             self._model = fresh.requires_grad_(False).to(contest.device)
+        return self._model
+
+    def _encoded(self, rows: Sequence[Any]) -> tuple[Model, list[Encoded], int, torch.dtype]:
+        contest, model = self._contest, self._load()
         bare = inference.without_labels(contest.task, rows)
-        items = contest.task.encode(bare, inference.make_context(self._model, contest.labels))
-        return self._model, items, contest.settings.batch_tokens, contest.precision
+        items = contest.task.encode(bare, inference.make_context(model, contest.labels))
+        return model, items, contest.settings.batch_tokens, contest.precision

@@ -1,4 +1,4 @@
-"""Losses of classes, label sets and numbers, as sums over rows. The mathematics: docs/maths.md.
+"""Losses of classes, label sets, numbers and choices, as sums over rows. The mathematics: docs/maths.md.
 
 Every function returns (sum, units): the loss summed over the rows of the batch, shape (), and the number of
 units it stands for. Sums and units of two batches add, so the engine divides once per step and any split of a
@@ -7,6 +7,8 @@ in.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -113,6 +115,40 @@ def squared_error(predictions: Tensor, targets: Tensor) -> tuple[Tensor, float]:
     """
     predictions = _accurate(predictions)
     return (predictions - targets.to(predictions)).square().sum(), float(len(targets))
+
+
+def choice_loss(
+    scores: Tensor, counts: Sequence[int], rights: Sequence[Sequence[int]], *, smoothing: float = 0.0
+) -> tuple[Tensor, float]:
+    """Sum the cross-entropy of a softmax over the choices of each row, whose number may differ from row to row.
+
+    A row with scores s costs -sum_j q_j log softmax(s)_j, where q is spread evenly over its right choices: the top-one
+    loss of ListNet (Cao et al. 2007, equation 4) for relevances of 0 and 1. With one right choice it is the usual
+    cross-entropy. A row without a right choice costs nothing, but is counted, so that a step of such rows has a mean.
+
+    Args:
+        scores: (S,) of any floating type, the choices of a row together.
+        counts: choices of each row, 1 or more; they sum to S.
+        rights: numbers of the right choices of each row, from 0.
+        smoothing: share of q spread evenly over all choices of a row that has a right one, 0 ≤ smoothing < 1.
+
+    Returns:
+        The sum, and the number of rows.
+
+    Example:
+        >>> loss, units = choice_loss(torch.zeros(6), [2, 4], [[0], [1, 2]])
+        >>> round(float(loss), 4), units  # log 2 + log 4
+        (2.0794, 2.0)
+    """
+    pieces = _accurate(scores).split(list(counts))
+    padded = torch.nn.utils.rnn.pad_sequence(list(pieces), batch_first=True, padding_value=float("-inf"))  # (B, K)
+    wanted = torch.zeros_like(padded)
+    for row, right in enumerate(rights):
+        if right:
+            wanted[row, : counts[row]] = smoothing / counts[row]
+            wanted[row, list(right)] += (1 - smoothing) / len(right)
+    logs = padded.log_softmax(dim=1).masked_fill(padded == float("-inf"), 0.0)
+    return -(wanted * logs).sum(), float(len(counts))
 
 
 def _accurate(values: Tensor) -> Tensor:

@@ -264,6 +264,8 @@ class Model(nn.Module):
             pooled = _pooler_output(self.hf.base_model, hidden)
             answer = BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden, pooler_output=pooled)
             options = {}
+            if self.head_spec.kind == "multiple_choice":  # ModernBERT's class takes means over a mask it must be given
+                options = {"attention_mask": torch.ones_like(ids)}
         with self._answerable.answering(answer):
             return torch.as_tensor(self.hf(input_ids=ids, **options).logits)
 

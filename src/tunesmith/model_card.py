@@ -88,22 +88,34 @@ def _p(metrics: Mapping[str, Any]) -> str:
 
 def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
-    lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
     task = facts["task"]["name"]
+    asked = '["a text"]' if labels.names or labels.kind == "number" else '"questions.jsonl"'
+    lines += ['model = ts.load("this-folder")', f"model.predict({asked})", "```"]
     if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
-        kind = {"sequence": "Sequence", "token": "Token"}[head["kind"]]
-        names = ["from peft import PeftModel", f"from transformers import AutoModelFor{kind}Classification", ""]
-        base = f'base = AutoModelFor{kind}Classification.from_pretrained("…", num_labels={len(head["names"]) or 1})'
+        kind = _auto_class(head["kind"])
+        names = ["from peft import PeftModel", f"from transformers import {kind}", ""]
+        size = "" if head["kind"] == "multiple_choice" else f", num_labels={len(head['names']) or 1}"
+        base = f'base = {kind}.from_pretrained("…"{size})'
         loads = [base, 'PeftModel.from_pretrained(base, "this-folder")']
         return "\n".join(
             [*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```", *_units(facts)]
         )
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
-    lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
+    if labels.names or labels.kind == "number":
+        lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
+    else:  # no pipeline asks such questions; the scores of pairs are the logits
+        kind = _auto_class(head["kind"])
+        lines += [f"from transformers import {kind}", "", f'{kind}.from_pretrained("this-folder")', "```"]
     return "\n".join([*lines, *_units(facts)])
+
+
+def _auto_class(kind: str) -> str:
+    """The class of transformers that loads a head of this kind."""
+    known = {"sequence": "SequenceClassification", "token": "TokenClassification", "multiple_choice": "MultipleChoice"}
+    return f"AutoModelFor{known[kind]}"
 
 
 def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:

@@ -42,6 +42,7 @@ DROPOUT_KEYS = (
 CLASSES: dict[str, Any] = {
     "sequence": transformers.AutoModelForSequenceClassification,
     "token": transformers.AutoModelForTokenClassification,
+    "multiple_choice": transformers.AutoModelForMultipleChoice,
     "masked_lm": transformers.AutoModelForMaskedLM,
     "causal_lm": transformers.AutoModelForCausalLM,
     "text_to_text": transformers.AutoModelForSeq2SeqLM,
@@ -50,6 +51,7 @@ CLASSES: dict[str, Any] = {
 TITLES = {
     "sequence": "sequence classification",
     "token": "token classification",
+    "multiple_choice": "multiple choice",
     "masked_lm": "masked language modelling",
     "causal_lm": "causal language modelling",
     "text_to_text": "text to text",
@@ -86,6 +88,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     options = options or ModelOptions()
     tokenizer = load_tokenizer(base.folder)
     config = _make_config(base, head, options, tokenizer)
+    _refuse_headless(base, config, head)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
@@ -135,6 +138,16 @@ def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions
         model = Model(hf, tokenizer, head, options.max_tokens)
         choose_trunk_path(model)
     return model
+
+
+def _refuse_headless(base: BaseModelFolder, config: Any, head: HeadSpec) -> None:
+    """Say in a sentence what Hugging Face says in a page: it has no class of this kind for the architecture."""
+    if head.kind == "multiple_choice" and type(config) not in transformers.MODEL_FOR_MULTIPLE_CHOICE_MAPPING:
+        raise ModelError(
+            f"{base.name} ({config.model_type}) cannot be loaded with a head for {TITLES[head.kind]}: Hugging Face has "
+            "none for this architecture",
+            fix="choose an encoder such as BERT, RoBERTa, ELECTRA, DistilBERT, ALBERT, ModernBERT or DeBERTa-v2",
+        )
 
 
 def set_dropout(config: Any, share: float | None) -> None:

@@ -45,6 +45,8 @@ def _columns(setup: Setup) -> str:
 
 def _answers(setup: Setup) -> str:
     labels = setup.labels
+    if not labels.names and labels.kind != "number":
+        return f"right answers given as {labels.kind}"
     if not labels.names:
         low, high = labels.statistics["low"], labels.statistics["high"]
         return f"a number from {low:g} to {high:g}"

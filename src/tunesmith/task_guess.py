@@ -1,4 +1,4 @@
-"""Which task labelled data is for, told by what it holds: tagged words, spans of characters, or a class a text."""
+"""Which task labelled data is for, told by what it holds: tagged words, spans, lists of choices, or a class a text."""
 
 from __future__ import annotations
 
@@ -62,6 +62,9 @@ def guess_task(source: Any, options: data.ReadOptions, stdin: BinaryIO | None = 
     records = _first_records(source, options, stdin)
     if _hold_tags(records):
         return spans[0]
+    listed = next((name for name, task in TASKS.items() if _hold_texts(records, task.columns, options)), None)
+    if listed is not None:
+        return listed
     return next((name for name in spans if _hold_spans(records, TASKS[name].columns, options)), DEFAULT_TASK)
 
 
@@ -72,6 +75,13 @@ def _first_records(source: Any, options: data.ReadOptions, stdin: BinaryIO | Non
     if (close := getattr(chunks, "close", None)) is not None:  # of a generator: the file
         close()
     return [] if found is None else found.records[:LOOKED_AT_ROWS]
+
+
+def _hold_texts(records: Sequence[Mapping[str, Any]], columns: Sequence[Column], options: data.ReadOptions) -> bool:
+    """Whether a column called as a task's list of texts, by its very name, holds lists."""
+    names = {options.mapping.get(column.name, column.name) for column in columns if column.holds == "texts"}
+    values = [record[name] for record in records for name in names if record.get(name)]
+    return bool(values) and all(isinstance(value, (list, tuple, Mapping)) for value in values)
 
 
 def _hold_spans(records: Sequence[Mapping[str, Any]], columns: Sequence[Column], options: data.ReadOptions) -> bool:

@@ -118,7 +118,7 @@ def _read_batch(facts: TokenFacts, reader: Reader, task: Task, labels: Labels, d
     for item, parts, row in zip(drawn, texts, ids, strict=True):
         unknown = row.count(unknown_id) if unknown_id is not None else 0
         facts.lengths.append(len(row))
-        facts.pieces += len(row) - reader.tokenizer.num_special_tokens_to_add(len(parts) == 2)
+        facts.pieces += len(row) - reader.tokenizer.num_special_tokens_to_add(len(parts) > 1)
         facts.unknown += unknown
         facts.words += sum(count_words(part) for part in parts)
         if unknown > UNKNOWN_SHARE * len(row):
@@ -127,11 +127,14 @@ def _read_batch(facts: TokenFacts, reader: Reader, task: Task, labels: Labels, d
 
 
 def tokenize(tokenizer: Any, texts: Sequence[tuple[str, ...]]) -> list[list[int]]:
-    """Token ids of texts and pairs, nothing cut off."""
+    """Token ids of the texts of rows, those behind the first as one, nothing cut off."""
     found: list[list[int]] = [[] for _ in texts]
     for width in {len(row) for row in texts}:
         places = [place for place, row in enumerate(texts) if len(row) == width]
-        columns = [list(column) for column in zip(*(texts[place] for place in places), strict=True)]
+        rows = [texts[place] for place in places]
+        if width > 2:  # a tokenizer takes two; a question's choices are its second
+            rows = [(row[0], "\n".join(row[1:])) for row in rows]
+        columns = [list(column) for column in zip(*rows, strict=True)]
         options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
         for place, ids in zip(places, tokenizer(*columns, **options)["input_ids"], strict=True):
             found[place] = ids

@@ -118,7 +118,8 @@ def _parse(record: Any, task: Task, row: Any, labels: Labels, where: str) -> Any
     try:
         prediction = task.Prediction.model_validate(record[key])
         field = answer_field(task)
-        given = task.answers(row.model_copy(update={field: getattr(prediction, field)}), labels)
+        is_name = field in task.Prediction.model_fields  # otherwise an answer is a text of the row, which was compared
+        given = task.answers(row.model_copy(update={field: getattr(prediction, field)}), labels) if is_name else ()
     except (ValueError, AttributeError, DataError) as error:
         raise DataError(
             f"{where}: {shorten(record[key])} is no answer of {task.title}",
@@ -134,5 +135,5 @@ def _parse(record: Any, task: Task, row: Any, labels: Labels, where: str) -> Any
 
 
 def answer_field(task: Task) -> str:
-    """The field of a row, and of a prediction, that holds the answer."""
+    """The field of a row that holds the answer, and of a prediction, where its answer is a name or a number."""
     return next(column.name for column in task.columns if column.role == "label")

@@ -12,6 +12,7 @@ from tunesmith.comparing.answering import answer_field
 from tunesmith.comparing.bout import Bout, Side
 from tunesmith.comparing.contestants import SEED, Contestant, find_differences
 from tunesmith.evaluation.paired import find_changes
+from tunesmith.evaluation.scoring import Evaluation
 
 EXAMPLES = 10
 """Rows of each kind that are shown."""
@@ -31,20 +32,30 @@ def describe_changes(bout: Bout) -> dict[str, Any]:
 
 def _example(bout: Bout, place: int) -> dict[str, Any]:
     """A row: its line, its text, the right answer, and those of the runs of each side."""
-    row, field = bout.read.rows[place], answer_field(bout.task)
-    texts = bout.task.texts(row)
-    gold = bout.evaluations[0][0].golds[place]
-    right = gold if isinstance(gold, (str, float, int, list)) else getattr(row, field)
+    row, texts = bout.read.rows[place], bout.task.texts(bout.read.rows[place])
     shown = " | ".join(texts)
+    answers = [[_given(bout, run, place) for run in runs] for runs in bout.evaluations]
     return {
         "line": bout.read.lines[place],
         "text": shown if len(shown) <= TEXT_CHARACTERS else f"{shown[: TEXT_CHARACTERS - 1]}…",
-        "right": _plain(right, texts[0]),
-        **{
-            side: [_plain(getattr(run.predictions[place], field), texts[0]) for run in runs]
-            for side, runs in zip("ab", bout.evaluations, strict=True)
-        },
+        "right": _plain(_right(bout, row, place), texts[0]),
+        **{side: [_plain(given, texts[0]) for given in found] for side, found in zip("ab", answers, strict=True)},
     }
+
+
+def _right(bout: Bout, row: Any, place: int) -> Any:
+    run, field = bout.evaluations[0][0], answer_field(bout.task)
+    if field not in bout.task.Prediction.model_fields:  # a text of the row
+        return "; ".join(bout.task.compare(run.predictions[place], run.golds[place], bout.labels).right)
+    gold = run.golds[place]
+    return gold if isinstance(gold, (str, float, int, list)) else getattr(row, field)
+
+
+def _given(bout: Bout, run: Evaluation, place: int) -> Any:
+    prediction, field = run.predictions[place], answer_field(bout.task)
+    if field not in bout.task.Prediction.model_fields:
+        return "; ".join(bout.task.compare(prediction, run.golds[place], bout.labels).given)
+    return getattr(prediction, field)
 
 
 def _plain(answer: Any, text: str) -> Any:

@@ -52,6 +52,9 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
         >>> format_answer({"label": "refund", "abstained": True})
         'refund – not sure'
     """
+    answer = prediction.get("answer", prediction.get("text"))
+    if answer is not None:
+        return printable(answer) + (UNSURE if prediction.get("abstained") else "")
     if "entities" not in prediction:
         return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [

@@ -151,4 +151,4 @@ def show_finished(
     report = f", report in {REPORT}" if has_report else ""
     console.print(Text.assemble(("model  ", "cyan"), printable(folder), took, report), soft_wrap=True)
     if hints and not quiet:
-        show_next(console, [f"tunesmith predict {shlex.quote(folder)} 'a text'"])
+        show_next(console, [f"tunesmith predict {shlex.quote(folder)} {event.asked}"])

@@ -24,6 +24,7 @@ from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Ta
 from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, display
 from tunesmith.data.sources import read_table
 from tunesmith.data.tagged_rows import prepare
+from tunesmith.data.text_lists import gather_texts, wants_texts
 from tunesmith.data.validation import Validator
 from tunesmith.errors import DataError
 
@@ -140,10 +141,14 @@ def stream_rows(
     wanted = columns
     if spans:
         table, wanted, options = prepare(table, columns, options)
+    searched = table.columns
+    if wants_texts(columns):
+        gathered = gather_texts(table, columns, options)
+        table, searched, options = gathered.table, gathered.columns, gathered.options
     head = take_sample(table.chunks)
-    records = [record for chunk in head for record in chunk.records][:GUESS_ROWS]
+    records = [record for chunk in head for record in chunk.fields or chunk.records][:GUESS_ROWS]
     names = table.columns if table.columns is not None else list(dict.fromkeys(chain.from_iterable(records)))
-    found = _settle(table, names, records, wanted, options) if records else _nothing_to_settle(table, head)
+    found = _settle(table, searched or names, records, wanted, options) if records else _nothing_to_settle(table, head)
     adapter: TypeAdapter[list[BaseModel]] = TypeAdapter(list[row_schema])  # type: ignore[valid-type]
     made = table.made_from is not None
     places = {column.name: column.name for column in columns} if made else found.mapping

@@ -15,6 +15,7 @@ from tunesmith.data.columns import is_needed, wants_spans
 from tunesmith.data.options import ENCODING_FIX, ReadOptions, Record, Unfit
 from tunesmith.data.rejects import BadRow, Remark, shorten
 from tunesmith.data.spans import Oddity, check_spans, check_words, read_spans
+from tunesmith.data.text_lists import read_texts
 
 MISSING_FIX = "fill it in, or remove the row"
 _PLAIN_TEXTS = frozenset({str})
@@ -81,7 +82,8 @@ class Validator:
         is_made = self.made and column.role == "text" and not column.required
         if is_made or (column.holds == "plain" and _are_plain(cells, column.role, needed)):
             return cells
-        clean = _spans if column.holds == "spans" else _text if column.role == "text" else _label
+        by_role = _text if column.role == "text" else _label
+        clean = {"spans": _spans, "texts": _texts}.get(column.holds, by_role)
         for index, cell in enumerate(cells):
             try:
                 cells[index] = clean(cell)
@@ -182,6 +184,8 @@ def _text_problem(text: str) -> tuple[str, str] | None:
 def _missing(column: Column, cell: Any) -> Unfit:
     if column.holds == "spans":
         return Unfit("the spans are missing", "fill them in, [] where the text has none")
+    if column.holds == "texts":
+        return Unfit("the list of texts is missing", MISSING_FIX)
     what = "the text" if column.role == "text" else "the label"
     if isinstance(cell, str):
         return Unfit(f"{what} holds nothing but white space" if cell else f"{what} is empty", MISSING_FIX)
@@ -193,6 +197,11 @@ def _text(cell: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         raise Unfit("is a number, wanted a text", "write it as a text, or name another column as the text")
     return value
+
+
+def _texts(cell: Any) -> Any:
+    texts = read_texts(cell)
+    return texts if texts is None else [_checked(text) for text in texts]
 
 
 def _spans(cell: Any) -> Any:

@@ -18,6 +18,7 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.ranking import ranking_counts, ranking_scores
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "number_counts",
     "number_scores",
     "per_class_scores",
+    "ranking_counts",
+    "ranking_scores",
     "ratio",
     "report_table",
     "row_mistakes",

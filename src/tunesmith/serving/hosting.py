@@ -24,6 +24,8 @@ SAMPLES = {
     ("en", "one"): ("The room was clean, but breakfast came late and the coffee was cold.",),
     ("en", "pair"): ("A man is playing the guitar on a stage.", "Somebody is making music."),
     ("en", "entities"): ("Marie Curie left Warsaw for Paris in 1891.",),
+    ("en", "choices"): ("What do bees make?", "honey", "milk", "wool"),
+    ("zh", "choices"): ("蜜蜂酿什么？", "蜂蜜", "牛奶", "羊毛"),
     ("zh", "one"): ("房间很干净，但是早餐来得晚，咖啡也凉了。",),
     ("zh", "pair"): ("一个男人在台上弹吉他。", "有人在演奏音乐。"),
     ("zh", "entities"): ("居里夫人1891年离开华沙前往巴黎。",),
@@ -87,6 +89,10 @@ class Hosted:
         fields = self.task.Row.model_json_schema()["properties"]
         wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
         form = "entities" if self.labels.kind == "entities" else "one" if len(wanted) == 1 else "pair"
+        lists = [c.name for c in self.text_columns if c.holds == "texts"]
+        if lists:
+            question, *texts = SAMPLES[self.language, "choices"]
+            return {name: texts if name in lists else question for name in wanted}
         return dict(zip(wanted, SAMPLES[self.language, form], strict=False))
 
     @property
@@ -191,9 +197,10 @@ def find_most_tokens(predictor: api.Predictor) -> int | None:
     """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
     task, model = predictor.task, predictor.model
     long = "a " * (4 * model.max_tokens)
-    row = task.Row(**{column.name: long for column in task.columns if column.role == "text" and column.required})
+    wanted = [column for column in task.columns if column.role == "text" and column.required]
+    row = task.Row(**{column.name: ["a", "b"] if column.holds == "texts" else long for column in wanted})
     items = task.encode([row], inference.make_context(model, predictor.artifact.labels))
-    return items[0].length_tokens if len(items) == 1 else None
+    return max(map(len, items[0].sequences)) if len(items) == 1 else None
 
 
 def _read(path: Path) -> str | None:

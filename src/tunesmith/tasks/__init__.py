@@ -7,12 +7,16 @@ from typing import Any
 
 from tunesmith.config import build_named
 from tunesmith.contracts import Task
+from tunesmith.tasks.answer_selection import AnswerSelection
+from tunesmith.tasks.multiple_choice import MultipleChoice
 from tunesmith.tasks.text_classification import TextClassification
 from tunesmith.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Any]] = {
     "text-classification": TextClassification,
     "token-classification": TokenClassification,
+    "multiple-choice": MultipleChoice,
+    "answer-selection": AnswerSelection,
 }
 
 

@@ -200,11 +200,16 @@ def _answers(kind: str, answer: Answer, names: Sequence[str], probabilities: Flo
 
 def _tfidf(known: Sequence[tuple[str, ...]], asked: Sequence[tuple[str, ...]]) -> tuple[Any, Any] | None:
     """Return the sparse vectors of both sets, or None where the known texts hold no term."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
     width = max(map(len, (*known, *asked)))
     known, asked = _clipped(known, width), _clipped(asked, width)
-    texts = [text for row in known for text in row]
+    vectorizer = fit_tfidf([text for row in known for text in row])
+    return None if vectorizer is None else (_combined(vectorizer, known), _combined(vectorizer, asked))
+
+
+def fit_tfidf(texts: Sequence[str]) -> Any:
+    """Weigh words and word pairs of texts, or 1 to 3 characters where most letters are CJK; None: there are none."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     terms: dict[str, Any] = {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
     if _mostly_cjk(texts):
         terms = {"analyzer": "char", "ngram_range": (1, 3)}
@@ -212,8 +217,7 @@ def _tfidf(known: Sequence[tuple[str, ...]], asked: Sequence[tuple[str, ...]]) -
     analyze = vectorizer.build_analyzer()
     if not any(analyze(text) for text in texts):
         return None
-    vectorizer.fit(texts)
-    return _combined(vectorizer, known), _combined(vectorizer, asked)
+    return vectorizer.fit(texts)
 
 
 def _clipped(rows: Sequence[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
