@@ -18,6 +18,7 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.relations import relation_scores, relation_table, split_direction
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -38,8 +39,11 @@ __all__ = [
     "number_scores",
     "per_class_scores",
     "ratio",
+    "relation_scores",
+    "relation_table",
     "report_table",
     "row_mistakes",
     "spearman",
+    "split_direction",
     "sum_counts",
 ]
