@@ -12,7 +12,7 @@ LAYERS = [
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state", "projection"},
-    {"padding"},
+    {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
     {"corpora", "model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},

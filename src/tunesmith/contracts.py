@@ -118,9 +118,12 @@ class HeadSpec:
             or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
-        pooling: "standard" (what that class does), "first", "last", "mean" or "max".
+        pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
+            vectors at the places of its items).
         form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
             the latter two load with tunesmith only.
+        vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
+        added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
 
     kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
@@ -128,6 +131,8 @@ class HeadSpec:
     problem: str | None = None
     pooling: str = "standard"
     form: str = "standard"
+    vectors: int = 1
+    added_tokens: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

@@ -6,11 +6,15 @@ Blanks", section 3.2 (entity markers, entity start).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.contracts import Context, Encoded
+import torch
+from torch import Tensor
+
+from tunesmith.contracts import Batch, Context, Encoded
 from tunesmith.errors import ConfigError
 from tunesmith.tasks.relation_rows import MASKS, Place
 from tunesmith.tasks.token_windows import special_tokens
@@ -71,9 +75,7 @@ def mark(row: Any, masked: str = "names") -> Marked:
     return Marked(text + row.text[done:], (places[HEAD], places[HEAD_END], places[TAIL], places[TAIL_END]))
 
 
-def encode_marked(
-    marked: Sequence[Marked], targets: Sequence[Any], context: Context, first_row: int
-) -> list[Encoded]:
+def encode_marked(marked: Sequence[Marked], targets: Sequence[Any], context: Context, first_row: int) -> list[Encoded]:
     """Encode marked texts, one sequence a row; one that is too long is cut around its two entities.
 
     `places` of an item are the tokens of the markers: head, end of head, tail, end of tail.
@@ -107,8 +109,8 @@ def encode_marked(
     items = []
     rows = zip(marked, targets, found["input_ids"], found["offset_mapping"], strict=True)
     for index, (one, target, ids, offsets) in enumerate(rows):
-        starts = {start: token for token, (start, end) in reversed(list(enumerate(offsets))) if end > start}
-        places = [starts[place] for place in one.places]
+        starts = [start for start, _ in offsets]
+        places = [max(0, bisect_right(starts, place) - 1) for place in one.places]
         kept = keep_entities(len(ids), (places[0], places[1]), (places[2], places[3]), room)
         moved = {token: len(before) + place for place, token in enumerate(kept)}
         items.append(
@@ -160,3 +162,27 @@ def keep_entities(length: int, head: Place, tail: Place, room: int) -> list[int]
         return 3, min(abs(token - edge) for edge in (*head, *tail)), token
 
     return sorted(sorted(range(length), key=rank)[:room])
+
+
+def entity_vectors(hidden: Tensor, batch: Batch, *, is_causal: bool) -> Tensor:
+    """The two vectors that stand for the entities, side by side.
+
+    Those at the opening markers. Where attention is causal these have not read their entities: there it is the vector
+    at the later closing marker, which has read both, and that at the last token.
+
+    Args:
+        hidden: (T, D).
+        batch: items whose places are the four markers.
+        is_causal: the trunk reads from left to right.
+
+    Returns:
+        (S, 2D).
+    """
+    places = torch.tensor([item.places for item in batch.items], dtype=torch.int64, device=hidden.device)  # (S, 4)
+    bounds = batch.bounds.long().to(hidden.device)
+    if is_causal:
+        later = bounds[:-1] + places[:, (1, 3)].amax(dim=1)
+        chosen = torch.stack([later, bounds[1:] - 1], dim=1)  # (S, 2)
+    else:
+        chosen = bounds[:-1, None] + places[:, (0, 2)]
+    return hidden[chosen].flatten(1)

@@ -99,9 +99,7 @@ def locate(row: Mapping[str, Any]) -> dict[str, Any]:
     tail_span = tail_span or _find(text, "tail", row, taken=head_span)
     if _overlap(head_span, tail_span):
         raise ValueError(f"head {head_span} and tail {tail_span} overlap, wanted two entities that stand apart")
-    names = {
-        name: row.get(name) or text[slice(*span)] for name, span in (("head", head_span), ("tail", tail_span))
-    }
+    names = {name: row.get(name) or text[slice(*span)] for name, span in (("head", head_span), ("tail", tail_span))}
     return {"text": text, **names, "head_span": head_span, "tail_span": tail_span}
 
 
