@@ -22,7 +22,7 @@ LAYERS = [
     {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator", "reports", "serving"},
+    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
     {"serve_commands", "pretrain_commands"},
     {"cli"},
 ]

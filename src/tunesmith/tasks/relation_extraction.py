@@ -55,7 +55,7 @@ class RelationConfig(Section):
     head: Literal["standard", "mlp"] = "standard"
     """standard: one linear layer; mlp: one hidden layer, loads with tunesmith only."""
     no_relation: str = Field(default="auto", min_length=1)
-    """The label that means no relation; auto: Other, no_relation, unknown, none, NA …, where there is one; off: none."""
+    """The label that means no relation; auto: Other, no_relation, unknown, none or NA, if there is one; off: none."""
     masked: Literal["names", "kept"] = "names"
     """Of an entity that the text masks (###): names: its name is put back; kept: the model reads the mask."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
