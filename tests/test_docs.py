@@ -37,7 +37,9 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "tunesmith"
 TWINS = [(ROOT / "README.md", ROOT / "README.zh.md")]
-TWINS += [(page, DOCS / "zh" / page.relative_to(DOCS)) for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("tasks/*.md")])]
+TWINS += [
+    (page, DOCS / "zh" / page.relative_to(DOCS)) for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("tasks/*.md")])
+]
 PAGES = [page for twins in TWINS for page in twins] + [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")]
 EACH_PAGE = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
 EACH_TWIN = [pytest.param(twins, id=str(twins[0].relative_to(ROOT))) for twins in TWINS]

@@ -295,7 +295,10 @@ def test_a_standard_model_is_a_hugging_face_folder(trunks: Any, tmp_path: Path) 
         theirs = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
         ours = predictor.task.forward(predictor.model, batch)["logits"]
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-    assert "transformers import pipeline" in (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text()
+    assert 'pipeline("text-classification", model="this-folder")' in card
+    assert "`[HEAD]`, `[/HEAD]`, `[TAIL]`, `[/TAIL]`" in card
+    assert "pipeline_tag: text-classification" in card
 
 
 def test_a_model_that_reads_entities_stores_one_head_and_says_what_loads_it(trunks: Any, tmp_path: Path) -> None:
@@ -326,6 +329,15 @@ def test_added_tokens_are_stored_where_the_trunk_is_not(method: str, trunks: Any
     with safe_open(tmp_path / artifact.ADDED_TOKENS, framework="pt") as stored:
         assert torch.equal(stored.get_tensor("rows"), rows)
     assert [answer.probabilities for answer in api.load(tmp_path).predict(ROWS[:4])] == before
+
+
+def test_an_adapter_with_tokens_of_its_own_is_not_offered_to_peft(trunks: Any, tmp_path: Path) -> None:
+    """PEFT would load the base model without them."""
+    list(fitting.run(make_config(trunks("bert"), tmp_path, "method.name=lora", "task.pooling=standard"), ROWS, ROWS))
+    card = (tmp_path / "README.md").read_text()
+    assert "loads with Tunesmith only" in card
+    assert "PeftModel" not in card
+    assert len(api.load(tmp_path).predict(ROWS[:2])) == 2
 
 
 def test_baselines_see_the_parts_of_the_text() -> None:

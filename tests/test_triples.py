@@ -56,9 +56,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     trunk = make_tiny_trunk(root / "bert", "bert", [*(row["text"] for row in names), "a sentence . ! head tail"])
     settings = [f"model.name={trunk}", *QUICK]
     api.fit(names, dev=names, out=root / "names", settings=[*settings, "task.name=token-classification"])
-    api.fit(relations, dev=relations, out=root / "jobs", settings=[*settings, "task.name=relation-extraction"])
+    settings += ["task.name=relation-extraction", "train.epochs=12"]
+    api.fit(relations, dev=relations, out=root / "jobs", settings=settings)
     turned = [{**row, "label": "none" if row["label"] == "Other" else "linked"} for row in relations]
-    api.fit(turned, dev=turned, out=root / "plain", settings=[*settings, "task.name=relation-extraction"])
+    api.fit(turned, dev=turned, out=root / "plain", settings=settings)
     return {name: root / name for name in ("names", "jobs", "plain")}
 
 

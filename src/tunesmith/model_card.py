@@ -29,7 +29,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     header = {
         "base_model": _base_name(facts),
         "library_name": {"whole": "transformers", "adapter": "peft"}.get(facts["stores"], "tunesmith"),
-        "pipeline_tag": facts["task"]["name"],
+        "pipeline_tag": _pipeline(facts),
         "tags": ["tunesmith"],
     }
     parts = [
@@ -43,6 +43,12 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         _limits(),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _pipeline(facts: Mapping[str, Any]) -> str:
+    """What Hugging Face calls the use of such a head; early versions did not tell the head."""
+    kinds = {"sequence": "text-classification", "token": "token-classification"}
+    return kinds.get((facts.get("head") or {}).get("kind", ""), facts["task"]["name"])
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
@@ -90,7 +96,7 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
-    task = facts["task"]["name"]
+    added = head.get("added_tokens") or {}
     if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
@@ -102,15 +108,26 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
             [*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```", *_units(facts)]
         )
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
-    lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
+    lines += [
+        "from transformers import pipeline",
+        "",
+        f'pipeline("{_pipeline(facts)}", model="this-folder")("a text")',
+        "```",
+    ]
+    if added:
+        lines += [
+            "",
+            f"There, its texts need the tokens {', '.join(map(_code, added))}; Tunesmith puts them in itself.",
+        ]
     return "\n".join([*lines, *_units(facts)])
 
 
 def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
-    """Whether Hugging Face or PEFT can load the folder."""
+    """Whether Hugging Face or PEFT can load the folder; PEFT would not give the base model the tokens added to it."""
     head = facts.get("head") or {}
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    return bool(standard) and facts["stores"] != "delta"
+    lacks_tokens = bool(head.get("added_tokens")) and facts["stores"] != "whole"
+    return bool(standard) and facts["stores"] != "delta" and not lacks_tokens
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:
