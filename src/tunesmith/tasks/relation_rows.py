@@ -167,14 +167,18 @@ def _plain_places(string: str, text: str) -> Iterator[Place]:
 
 def _masked_places(string: str, text: str) -> Iterator[Place]:
     """Where a string stands with some or all of its characters masked; first places that no further mask touches."""
-    if not any(mask in text for mask in MASKS):
-        return
-    masks = re.escape(MASKS)
-    some = f"(?=.{{0,{len(string) - 1}}}[{masks}])"
-    pattern = some + "".join(f"[{masks}{re.escape(character)}]" for character in string)
-    for alone in (rf"(?<![{masks}]){pattern}(?![{masks}])", pattern):
-        for match in re.finditer(f"(?=({alone}))", text):
-            yield match.span(1)
+    length = len(string)
+    masks = {place for place, character in enumerate(text) if character in MASKS}
+    near = sorted({start for mask in masks for start in range(max(0, mask - length + 1), mask + 1)})
+    fitting = [start for start in near if _fits(string, text[start : start + length])]
+    alone = [start for start in fitting if start - 1 not in masks and start + length not in masks]
+    for start in (*alone, *fitting):
+        yield start, start + length
+
+
+def _fits(string: str, masked: str) -> bool:
+    pairs = zip(masked, string, strict=False)
+    return len(masked) == len(string) and all(one in MASKS or one == other for one, other in pairs)
 
 
 def _overlap(one: Place, other: Place) -> bool:
