@@ -31,8 +31,8 @@ IGNORED = -100
 Outputs = Mapping[str, "Tensor"]
 """What `Task.forward` computes, by name. `loss`, `decode` and penalties read it.
 
-"vectors" (S, D), where it is there, is what the head reads: one vector a sequence, which says what texts are alike; with
-`HeadSpec.vectors` above 1 that many side by side.
+"vectors" (S, D), where it is there, is what the head reads: one vector a sequence, which says what texts are alike;
+with `HeadSpec.vectors` above 1 that many side by side.
 """
 
 

@@ -48,7 +48,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
 def _pipeline(facts: Mapping[str, Any]) -> str:
     """What Hugging Face calls the use of such a head; early versions did not tell the head."""
     kinds = {"sequence": "text-classification", "token": "token-classification"}
-    return kinds.get((facts.get("head") or {}).get("kind", ""), facts["task"]["name"])
+    return str(kinds.get((facts.get("head") or {}).get("kind", ""), facts["task"]["name"]))
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
