@@ -21,6 +21,9 @@ from tunesmith.metrics import classification_counts, relation_scores, relation_t
 from tunesmith.model import Model
 from tunesmith.model_loading import load_model, load_tokenizer
 from tunesmith.packing import pack
+from tunesmith.serving.bodies import make_row
+from tunesmith.serving.hosting import load_hosted
+from tunesmith.serving.limits import Limits
 from tunesmith.tasks import make_task
 from tunesmith.tasks.relation_baselines import parts_of
 from tunesmith.tasks.relation_extraction import RelationExtraction
@@ -312,6 +315,9 @@ def test_a_model_that_reads_entities_stores_one_head_and_says_what_loads_it(trun
     assert "loads with Tunesmith only" in (tmp_path / "README.md").read_text()
     again = api.evaluate(tmp_path, ROWS, resamples=100)
     assert again["scores"]["relation_f1"]["value"] == metrics["scores"]["relation_f1"]["value"]
+    hosted = load_hosted([str(tmp_path)])[tmp_path.name]
+    assert hosted.most_tokens == hosted.predictor.model.max_tokens
+    assert make_row(hosted.sample_row(), hosted, Limits()).places == ((4, 9), (19, 24))
     raw = api.load(tmp_path).predict(["the <e1>fire</e1> caused the <e2>delay</e2>"])[0]
     assert raw.label == "Cause(e1,e2)"
 

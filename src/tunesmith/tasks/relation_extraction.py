@@ -7,7 +7,7 @@ The entities are marked by added tokens; the vectors at the two opening markers,
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -75,6 +75,7 @@ class RelationExtraction:
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags()
     columns: ClassVar[tuple[Column, ...]] = relation_rows.COLUMNS
+    samples: ClassVar[Mapping[str, Mapping[str, str]]] = relation_rows.SAMPLES
 
     def __init__(self, config: RelationConfig) -> None:
         self.config = config
