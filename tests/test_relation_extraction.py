@@ -13,7 +13,7 @@ import transformers
 from safetensors import safe_open
 
 from tests.tiny import TEXTS, make_tiny_trunk
-from tunesmith import api, artifact, base_models, data, fitting, inference, ledger
+from tunesmith import api, artifact, base_models, data, fitting, inference, labelled_rows, ledger, preparation
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Context, Labels
 from tunesmith.errors import ConfigError, DataError
@@ -230,6 +230,17 @@ def test_a_model_without_room_for_the_markers_is_refused(trunks: Any) -> None:
     with pytest.raises(ConfigError, match=r"model\.max_tokens is 7") as caught:
         task.encode([RelationRow.model_validate(ROWS[0])], short)
     assert caught.value.fix
+
+
+def test_the_notice_of_cut_texts_names_only_what_this_task_can_do(trunks: Any, tmp_path: Path) -> None:
+    long = [{**row, "text": row["text"] + " the" * 70} for row in ROWS]
+    config = make_config(trunks("bert"), tmp_path)
+    task, method = preparation.make_parts(config)
+    setup = preparation.prepare(config, labelled_rows.read_splits(config, task, long, long), task, method)
+    said = " ".join(setup.notices)
+    assert "48 of 48 training texts are longer than 64 tokens" in said
+    assert "model.max_tokens" in said
+    assert "long_texts" not in said
 
 
 # --- scores -------------------------------------------------------------------------------------------------

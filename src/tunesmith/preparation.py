@@ -117,7 +117,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
         precision=engine.choose_precision(section.precision, model.device),
         ledgers=ledgers,
-        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens)],
+        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
     )
 
 
@@ -148,13 +148,12 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
     return notices
 
 
-def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int) -> list[str]:
+def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
     if any(found.cut_rows for found in ledgers.values()):
-        said.append(
-            "longer texts: --set model.max_tokens=N where the model allows it, or --set task.long_texts=windows"
-        )
+        windows = ", or --set task.long_texts=windows" if "long_texts" in task.Config.model_fields else ""
+        said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
 
 
