@@ -12,7 +12,7 @@ LAYERS = [
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
     | {"interrupts", "optimizer_state", "projection"},
-    {"padding"},
+    {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
     {"corpora", "model_loading", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator", "reports", "serving"},
+    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
     {"serve_commands", "pretrain_commands"},
     {"cli"},
 ]

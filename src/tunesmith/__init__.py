@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.estimator import TextClassifier
     from tunesmith.pretraining import pretrain
     from tunesmith.reports import report
+    from tunesmith.triples import extract_triples
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "extract_triples",
     "fit",
     "load",
     "predict",
@@ -44,6 +46,7 @@ _HOMES = {
     "RunConfig": "config",
     "TunesmithError": "errors",
     "TextClassifier": "estimator",
+    "extract_triples": "triples",
 }
 
 

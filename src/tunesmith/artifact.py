@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tunesmith import __version__, base_models, durable, pages
+from tunesmith.added_tokens import added_rows, set_added_rows
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError, UserError
@@ -39,6 +40,8 @@ ADAPTER_PREFIX = "base_model.model."
 OURS = "hf."
 """What stands in front of the same names in `Model`."""
 EXTRA_HEAD = "head.safetensors"
+ADDED_TOKENS = "added_tokens.safetensors"
+"""Vectors of the tokens that a task added, where the trunk itself is not stored."""
 CARD = "README.md"
 REPORT = "report.html"
 """Shows what the other files say and names their SHA-256, so it is not among those that tunesmith.json lists."""
@@ -231,6 +234,9 @@ def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
         model.tokenizer.save_pretrained(scratch)
         if stores == "whole":
             model.hf.save_pretrained(scratch, max_shard_size="100GB")
+    if stores != "whole" and model.head_spec.added_tokens:
+        rows = added_rows(model.hf, model.tokenizer, model.head_spec.added_tokens)
+        save_file(_contiguous({"rows": rows}), scratch / ADDED_TOKENS)
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if stores == "delta":
         save_file(_contiguous(trained), scratch / DELTA)
@@ -316,6 +322,9 @@ def load_weights(artifact: Artifact) -> Model:
         method = dict(facts["method"])
         make_method(method.pop("name"), method).apply(model)
         _load_delta(model, _read_delta(artifact), artifact)
+        if artifact.head.added_tokens:
+            rows = load_file(artifact.folder / ADDED_TOKENS)["rows"]
+            set_added_rows(model.hf, model.tokenizer, artifact.head.added_tokens, rows)
     if model.extra_head is not None and facts["stores"] != "delta":
         model.extra_head.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
     model.set_units(**facts.get(OUTPUTS, {}))

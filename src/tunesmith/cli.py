@@ -274,6 +274,10 @@ def predict(
     skip_bad: SkipBad = False,
     abstain: Abstain = None,
     overwrite: Overwrite = False,
+    relations: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="A relation model: the answers are triples of the entities found."),
+    ] = None,
 ) -> None:
     """Answer a file row by row, or a few texts.
 
@@ -283,6 +287,8 @@ def predict(
     """
     if bool(texts) == (source is not None):
         raise typer.BadParameter("give either texts or --in FILE")
+    if relations is not None and abstain is not None:
+        raise typer.BadParameter("--abstain does not go with --relations; each triple has its confidence")
     with _guarded() as console:
         from tunesmith.prediction_files import check_target
 
@@ -294,7 +300,8 @@ def predict(
             from tunesmith import api
 
             predictor = api.load(folder)
-        answer = _answerer(predictor, abstain, console)
+            answer = _triples_answerer(predictor, relations) if relations is not None else None
+        answer = answer or _answerer(predictor, abstain, console)
         if texts and out is None:
             _print_answers(predictor, texts, answer)
         else:
@@ -313,6 +320,17 @@ def _answerer(predictor: Predictor, abstain: str | None, console: Console) -> An
     abstention = predictor.abstention(abstain)
     show_notice(console, describe(abstention))
     return partial(predictor.predict_rows, threshold=abstention.threshold)
+
+
+def _triples_answerer(entities: Predictor, folder: str) -> Answerer:
+    """Rows of the entity model → their triples."""
+    from functools import partial
+
+    from tunesmith import api, triples
+
+    relations = api.load(folder)
+    triples.check_models(entities, relations)
+    return partial(triples.answer_rows, entities=entities, relations=relations)
 
 
 def _print_answers(predictor: Predictor, texts: Sequence[str], answer: Answerer) -> None:

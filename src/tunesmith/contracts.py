@@ -31,7 +31,8 @@ IGNORED = -100
 Outputs = Mapping[str, "Tensor"]
 """What `Task.forward` computes, by name. `loss`, `decode` and penalties read it.
 
-"vectors" (S, D), where it is there, is what the head reads: one vector a sequence, which says what texts are alike.
+"vectors" (S, D), where it is there, is what the head reads: one vector a sequence, which says what texts are alike;
+with `HeadSpec.vectors` above 1 that many side by side.
 """
 
 
@@ -119,9 +120,12 @@ class HeadSpec:
             or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
-        pooling: "standard" (what that class does), "first", "last", "mean" or "max".
+        pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
+            vectors at the places of its items).
         form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
             the latter two load with tunesmith only.
+        vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
+        added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
 
     kind: Literal["sequence", "token", "multiple_choice", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
@@ -129,6 +133,8 @@ class HeadSpec:
     problem: str | None = None
     pooling: str = "standard"
     form: str = "standard"
+    vectors: int = 1
+    added_tokens: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:

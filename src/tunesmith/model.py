@@ -71,7 +71,9 @@ class Model(nn.Module):
         self.masks: MaskPool | None = None
         self.output_scale, self.output_offset = 1.0, 0.0
         self.companion: Model | None = None
-        self.mlp = _mlp_head(hf.config, head_spec) if head_spec.form == "mlp" else None
+        self.mlp = _own_head(hf.config, head_spec)
+        if head_spec.vectors > 1:
+            _drop_head(hf)
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
         decoder = find_decoder(hf)
@@ -241,7 +243,7 @@ class Model(nn.Module):
         return bounds[:-1].scatter_reduce(0, owners, places, "amax")
 
     def sequence_logits(self, vectors: Tensor) -> Tensor:
-        """The head on one vector a sequence, in the units of the targets: (S, D) → (S, C)."""
+        """The head on one vector a sequence (or `vectors` of them), in the units of the targets: (S, D) → (S, C)."""
         if self.mlp is not None:
             return self.in_units(torch.as_tensor(self.mlp(vectors)))
         pad = self.hf.config.get_text_config().pad_token_id
@@ -369,12 +371,25 @@ def _quiet_frozen(module: nn.Module) -> None:
         _quiet_frozen(child)
 
 
-def _mlp_head(config: Any, head: HeadSpec) -> nn.Module:
+def _own_head(config: Any, head: HeadSpec) -> nn.Module | None:
+    """The head on pooled vectors where it is not that of Hugging Face."""
     width = config.get_text_config().hidden_size
     share = getattr(config, "hidden_dropout_prob", None) or 0.0
-    return nn.Sequential(
-        nn.Dropout(share), nn.Linear(width, width), nn.GELU(), nn.Dropout(share), nn.Linear(width, head.classes)
-    )
+    if head.form == "mlp":
+        hidden = nn.Linear(width * head.vectors, width)
+        return nn.Sequential(nn.Dropout(share), hidden, nn.GELU(), nn.Dropout(share), nn.Linear(width, head.classes))
+    if head.vectors > 1:
+        return nn.Sequential(nn.Dropout(share), nn.Linear(width * head.vectors, head.classes))
+    return None
+
+
+def _drop_head(hf: Any) -> None:
+    """Take away what stands on the trunk: nothing reads it, so it is neither trained nor stored."""
+    for name, child in list(hf.named_children()):
+        if child is not hf.base_model:
+            setattr(hf, name, nn.Identity())
+    if getattr(hf.base_model, "pooler", None) is not None:
+        hf.base_model.pooler = None
 
 
 def _standard_pooling(config: Any, trunk_kind: str) -> str:

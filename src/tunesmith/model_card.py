@@ -29,7 +29,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     header = {
         "base_model": _base_name(facts),
         "library_name": {"whole": "transformers", "adapter": "peft"}.get(facts["stores"], "tunesmith"),
-        "pipeline_tag": facts["task"]["name"],
+        "pipeline_tag": _pipeline(facts),
         "tags": ["tunesmith"],
     }
     parts = [
@@ -43,6 +43,12 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         _limits(),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _pipeline(facts: Mapping[str, Any]) -> str:
+    """What Hugging Face calls the use of such a head; early versions did not tell the head."""
+    kinds = {"sequence": "text-classification", "token": "token-classification"}
+    return str(kinds.get((facts.get("head") or {}).get("kind", ""), facts["task"]["name"]))
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
@@ -89,9 +95,9 @@ def _p(metrics: Mapping[str, Any]) -> str:
 def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
     head = facts.get("head") or {}
-    task = facts["task"]["name"]
     asked = '["a text"]' if labels.names or labels.kind == "number" else '"questions.jsonl"'
     lines += ['model = ts.load("this-folder")', f"model.predict({asked})", "```"]
+    added = head.get("added_tokens") or {}
     if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
@@ -105,10 +111,20 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
         )
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
     if labels.names or labels.kind == "number":
-        lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
+        lines += [
+            "from transformers import pipeline",
+            "",
+            f'pipeline("{_pipeline(facts)}", model="this-folder")("a text")',
+            "```",
+        ]
     else:  # no pipeline asks such questions; the scores of pairs are the logits
         kind = _auto_class(head["kind"])
         lines += [f"from transformers import {kind}", "", f'{kind}.from_pretrained("this-folder")', "```"]
+    if added:
+        lines += [
+            "",
+            f"There, its texts need the tokens {', '.join(map(_code, added))}; Tunesmith puts them in itself.",
+        ]
     return "\n".join([*lines, *_units(facts)])
 
 
@@ -119,10 +135,11 @@ def _auto_class(kind: str) -> str:
 
 
 def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
-    """Whether Hugging Face or PEFT can load the folder."""
+    """Whether Hugging Face or PEFT can load the folder; PEFT would not give the base model the tokens added to it."""
     head = facts.get("head") or {}
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    return bool(standard) and facts["stores"] != "delta"
+    lacks_tokens = bool(head.get("added_tokens")) and facts["stores"] != "whole"
+    return bool(standard) and facts["stores"] != "delta" and not lacks_tokens
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:

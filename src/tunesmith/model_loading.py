@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import transformers
 
+from tunesmith.added_tokens import add_tokens
 from tunesmith.attention import make_blocks
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import Batch, Encoded, HeadSpec
@@ -107,6 +108,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
+        add_tokens(hf, tokenizer, head.added_tokens)
         model = Model(hf, tokenizer, head, options.max_tokens)
         choose_trunk_path(model)
     return model

@@ -152,7 +152,7 @@ def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> l
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
     if any(found.cut_rows for found in ledgers.values()):
-        windows = ", or --set task.long_texts=windows" if hasattr(task.config, "long_texts") else ""
+        windows = ", or --set task.long_texts=windows" if "long_texts" in task.Config.model_fields else ""
         said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
 

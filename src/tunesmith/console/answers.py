@@ -44,7 +44,7 @@ def show_predictions(console: Console, texts: Sequence[str], predictions: Sequen
 
 
 def format_answer(prediction: Mapping[str, Any]) -> str:
-    """An answer for people: its label, or its entities.
+    """An answer for people: its label, its entities, or its triples.
 
     Example:
         >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
@@ -55,6 +55,8 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
     answer = prediction.get("answer", prediction.get("text"))
     if answer is not None:
         return printable(answer) + (UNSURE if prediction.get("abstained") else "")
+    if "triples" in prediction:
+        return "\n".join(map(_triple, prediction["triples"])) or "(none)"
     if "entities" not in prediction:
         return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [
@@ -63,6 +65,11 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
         for entity in prediction["entities"]
     ]
     return "\n".join(found) or "(none)"
+
+
+def _triple(found: Mapping[str, Any]) -> str:
+    parts = " | ".join(printable(found[key]) for key in ("head", "relation", "tail"))
+    return f"{parts} ({found['confidence']:.2f})"
 
 
 def format_label(label: Any) -> str:

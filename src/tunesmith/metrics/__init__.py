@@ -19,6 +19,7 @@ from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tabl
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
 from tunesmith.metrics.ranking import ranking_counts, ranking_scores
+from tunesmith.metrics.relations import relation_scores, relation_table, split_direction
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -41,8 +42,11 @@ __all__ = [
     "ranking_counts",
     "ranking_scores",
     "ratio",
+    "relation_scores",
+    "relation_table",
     "report_table",
     "row_mistakes",
     "spearman",
+    "split_direction",
     "sum_counts",
 ]

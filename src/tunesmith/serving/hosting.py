@@ -84,7 +84,10 @@ class Hosted:
         return self.manifest_sha256[:12]
 
     def sample_row(self) -> dict[str, Any]:
-        """A row that can be asked about: every text that the model was trained on."""
+        """A row that can be asked about: the task's own, or every text that the model was trained on."""
+        own = own_sample(self.task, self.language)
+        if own:
+            return own
         trained_on = self.predictor.artifact.facts["data"].get("columns", {})
         fields = self.task.Row.model_json_schema()["properties"]
         wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
@@ -130,6 +133,11 @@ class Hosted:
         precision = torch.bfloat16 if self.autocast else torch.float32
         plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens, precision)
         return calibrating.apply(predictor.calibration, task, plain, labels)
+
+
+def own_sample(task: Any, language: str) -> dict[str, Any]:
+    """The sample of a task whose rows want more than texts (its `samples`); {} of others."""
+    return dict(getattr(task, "samples", {}).get(language, {}))
 
 
 def holds_text(fields: dict[str, Any], column: Column) -> bool:
@@ -197,8 +205,12 @@ def find_most_tokens(predictor: api.Predictor) -> int | None:
     """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
     task, model = predictor.task, predictor.model
     long = "a " * (4 * model.max_tokens)
-    wanted = [column for column in task.columns if column.role == "text" and column.required]
-    row = task.Row(**{column.name: ["a", "b"] if column.holds == "texts" else long for column in wanted})
+    sample = own_sample(task, "en")
+    for column in task.columns:
+        if column.role == "text" and column.required:
+            given = sample.get(column.name, "")
+            sample[column.name] = ["a", "b"] if column.holds == "texts" else f"{given} {long}".lstrip()
+    row = task.Row(**sample)
     items = task.encode([row], inference.make_context(model, predictor.artifact.labels))
     return max(map(len, items[0].sequences)) if len(items) == 1 else None
 

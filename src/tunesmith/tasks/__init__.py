@@ -9,6 +9,7 @@ from tunesmith.config import build_named
 from tunesmith.contracts import Task
 from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.multiple_choice import MultipleChoice
+from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.text_classification import TextClassification
 from tunesmith.tasks.token_classification import TokenClassification
 
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Any]] = {
     "token-classification": TokenClassification,
     "multiple-choice": MultipleChoice,
     "answer-selection": AnswerSelection,
+    "relation-extraction": RelationExtraction,
 }
 
 

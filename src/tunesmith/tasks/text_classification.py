@@ -33,6 +33,7 @@ from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
 from tunesmith.tasks import classification_baselines, classification_beliefs, classification_labels
+from tunesmith.tasks.classification_prediction import ClassificationPrediction, confusion, make_answer
 from tunesmith.tasks.token_sequences import encode_texts, encode_windows
 
 
@@ -43,23 +44,6 @@ class ClassificationRow(BaseModel):
     text: str = Field(min_length=1)
     text_b: str | None = None
     label: str | bool | int | float | list[str] | None = None
-
-
-class ClassificationPrediction(BaseModel):
-    """The answer for one row.
-
-    Attributes:
-        label: class name, list of class names, or number.
-        probability: of the named class; None for several labels and numbers.
-        probabilities: of every class; None for numbers.
-        abstained: the model is less sure than was asked for; None where nothing was asked.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    label: str | list[str] | float
-    probability: float | None = None
-    probabilities: dict[str, float] | None = None
-    abstained: bool | None = None
 
 
 class ClassificationConfig(Section):
@@ -297,10 +281,7 @@ class TextClassification:
 
         A right answer that the model never learnt has no row; it counts as wrong in every score.
         """
-        if labels.kind != "single":
-            return None
-        known = [(p.label, gold) for p, gold in zip(predictions, golds, strict=True) if gold in labels.names]
-        return metrics.confusion([label for label, _ in known], [gold for _, gold in known], labels.names)
+        return confusion(predictions, golds, labels) if labels.kind == "single" else None
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Majority, TF-IDF + logistic regression, and a linear probe of the untouched trunk."""
@@ -310,14 +291,8 @@ class TextClassification:
             classification_baselines.FrozenProbe,
         )
         return [
-            kind(labels.kind, self.texts, lambda row: self._answer(row.label, labels), self._baseline_answer)
-            for kind in kinds
+            kind(labels.kind, self.texts, lambda row: self._answer(row.label, labels), make_answer) for kind in kinds
         ]
-
-    @staticmethod
-    def _baseline_answer(value: Any, probabilities: dict[str, float] | None) -> ClassificationPrediction:
-        probability = None if probabilities is None or not isinstance(value, str) else probabilities[value]
-        return ClassificationPrediction(label=value, probability=probability, probabilities=probabilities)
 
 
 def _deviation(labels: Labels) -> float:
