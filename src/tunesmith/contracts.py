@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,7 +115,8 @@ class HeadSpec:
 
     Attributes:
         kind: which Hugging Face task class is built: "sequence" or "token"; of pretraining "masked_lm", "causal_lm"
-            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
+            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one
+            score); "question_answering" (scores of each token as the first and as the last of the answer).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean" or "max".
@@ -123,7 +124,9 @@ class HeadSpec:
             the latter two load with tunesmith only.
     """
 
-    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+    kind: Literal[
+        "sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens", "question_answering"
+    ]
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -149,14 +152,15 @@ class Column:
         role: "text" or "label" (a label may be missing when only predicting).
         aliases: lower-case column names that mean this field, most telling first.
         required: whether a row without it is bad.
-        holds: "plain" values, or "spans": entities with character offsets, which tagged tokens are turned into.
+        holds: "plain" values; "spans": entities with character offsets, which tagged tokens are turned into; or
+            "answers": texts that stand in the last text of the row that is required.
     """
 
     name: str
     role: Literal["text", "label"]
     aliases: tuple[str, ...]
     required: bool = True
-    holds: Literal["plain", "spans"] = "plain"
+    holds: Literal["plain", "spans", "answers"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ class Tags:
         units: what the loss is averaged over ("rows", "tokens").
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
+        kept_together: the text of a row, by its place, whose rows all go into the same split; None: all its texts.
     """
 
     head_only: bool = False
@@ -181,6 +186,7 @@ class Tags:
     learning_rate_factor: float = 1.0
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
+    kept_together: int | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,8 @@ class Comparison:
         confidence: the model's probability of the surest wrong part, 0 to 1; None where it gives none.
         given: the given answer as names, or as one number.
         right: the right answer likewise.
-        marks: where answers stand in the row's only text; () where they stand nowhere.
+        marks: where answers stand in one of the row's texts; () where they stand nowhere.
+        marked_text: which text that is, by its place among `Task.texts`.
     """
 
     error: float
@@ -219,6 +226,7 @@ class Comparison:
     given: tuple[str, ...]
     right: tuple[str, ...]
     marks: tuple[Mark, ...] = ()
+    marked_text: int = 0
 
 
 class Baseline(Protocol):
@@ -415,6 +423,19 @@ class Task(Objective, Protocol):
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Competitors to show beside the model, weakest first."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A task with a threshold that development rows tell, such as when a question counts as not answered."""
+
+    def find_threshold(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> float | None:
+        """The threshold under which these answers score best; None where the rows cannot tell."""
+        ...
+
+    def decide(self, prediction: Any, threshold: float) -> Any:
+        """The prediction as that threshold has it; what it says of other answers stays."""
         ...
 
 

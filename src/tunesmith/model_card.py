@@ -15,6 +15,13 @@ SHOWN_TEXTS = 20
 """Most texts that report.html shows."""
 
 
+_CLASSES = {
+    "sequence": "AutoModelForSequenceClassification",
+    "token": "AutoModelForTokenClassification",
+    "question_answering": "AutoModelForQuestionAnswering",
+}
+
+
 def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
     """Write the card.
 
@@ -88,20 +95,25 @@ def _p(metrics: Mapping[str, Any]) -> str:
 
 def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
-    lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
+    asked = 'dict(question="…", context="…")' if head.get("kind") == "question_answering" else '"a text"'
+    lines += ['model = ts.load("this-folder")', f"model.predict([{asked}])", "```"]
     task = facts["task"]["name"]
     if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
-        kind = {"sequence": "Sequence", "token": "Token"}[head["kind"]]
-        names = ["from peft import PeftModel", f"from transformers import AutoModelFor{kind}Classification", ""]
-        base = f'base = AutoModelFor{kind}Classification.from_pretrained("…", num_labels={len(head["names"]) or 1})'
+        names = ["from peft import PeftModel", f"from transformers import {_CLASSES[head['kind']]}", ""]
+        base = f'base = {_CLASSES[head["kind"]]}.from_pretrained("…", num_labels={len(head["names"]) or 1})'
         loads = [base, 'PeftModel.from_pretrained(base, "this-folder")']
         return "\n".join(
             [*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```", *_units(facts)]
         )
     lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
+    if head.get("kind") == "question_answering":  # transformers 5 has no pipeline for it
+        auto = _CLASSES["question_answering"]
+        return "\n".join(
+            [*lines, f"from transformers import {auto}", "", f'{auto}.from_pretrained("this-folder")', "```"]
+        )
     lines += ["from transformers import pipeline", "", f'pipeline("{task}", model="this-folder")("a text")', "```"]
     return "\n".join([*lines, *_units(facts)])
 

@@ -117,7 +117,10 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
         precision=engine.choose_precision(section.precision, model.device),
         ledgers=ledgers,
-        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens)],
+        notices=[
+            *_notices(splits, task, labels, model, train_items),
+            *_say_losses(ledgers, model.max_tokens, has_windows="long_texts" in task.Config.model_fields),
+        ],
     )
 
 
@@ -131,7 +134,12 @@ def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocab
 
 def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]) -> list[str]:
     """What the user should know before training."""
-    notices = [guess for read in splits.read.values() if (guess := _say_guess(read))]
+    notices = [
+        f"{read.source} is written as {read.layout} is: {read.read:,} rows"
+        for read in splits.read.values()
+        if read.layout
+    ]
+    notices += [guess for read in splits.read.values() if (guess := _say_guess(read))]
     notices += [
         f"{len(read.rejected):,} of {read.read:,} rows of {read.source} could not be used (rejected.jsonl)"
         for read in splits.read.values()
@@ -148,13 +156,12 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
     return notices
 
 
-def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int) -> list[str]:
+def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, *, has_windows: bool) -> list[str]:
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
     if any(found.cut_rows for found in ledgers.values()):
-        said.append(
-            "longer texts: --set model.max_tokens=N where the model allows it, or --set task.long_texts=windows"
-        )
+        windows = ", or --set task.long_texts=windows" if has_windows else ""
+        said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
 
 

@@ -18,6 +18,14 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.questions import (
+    answer_f1,
+    answer_words,
+    is_exact_match,
+    normalise_answer,
+    question_counts,
+    question_scores,
+)
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -25,6 +33,8 @@ __all__ = [
     "OF_ANY_ROWS",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
+    "answer_f1",
+    "answer_words",
     "classification_counts",
     "classification_scores",
     "confusion",
@@ -33,10 +43,14 @@ __all__ = [
     "entity_scores",
     "entity_tables",
     "format_p",
+    "is_exact_match",
     "matthews",
+    "normalise_answer",
     "number_counts",
     "number_scores",
     "per_class_scores",
+    "question_counts",
+    "question_scores",
     "ratio",
     "report_table",
     "row_mistakes",
