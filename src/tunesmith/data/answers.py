@@ -84,7 +84,8 @@ def _read_answer(answer: Any, number: int) -> Answer:
 def place_answers(context: str, answers: Sequence[Answer]) -> tuple[list[Answer], list[Oddity]]:
     """Find where each answer stands.
 
-    An answer that does not stand where it is said to is taken at its first place.
+    White space at the edges of an answer is left out. An answer that does not stand where it is said to is taken at
+    its first place.
 
     Args:
         context: the text.
@@ -103,14 +104,13 @@ def place_answers(context: str, answers: Sequence[Answer]) -> tuple[list[Answer]
     placed: list[Answer] = []
     odd: list[Oddity] = []
     for number, answer in enumerate(answers, start=1):
-        text, start = answer["text"], answer["answer_start"]
+        text, start = answer["text"].strip(), answer["answer_start"]
+        if start is not None:
+            start += len(answer["text"]) - len(answer["text"].lstrip())
         if start is not None and start >= 0 and context.startswith(text, start):
-            placed.append(answer)
+            placed.append({"text": text, "answer_start": start})
             continue
         found = context.find(text)
-        if found < 0:
-            text = text.strip()
-            found = context.find(text)
         if found < 0:
             raise Unfit(f"answer {number}, {shorten(text)}, does not stand in the context", PLACE_FIX)
         if start is not None:
