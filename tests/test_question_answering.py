@@ -413,5 +413,9 @@ def test_from_a_squad_file_to_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     found = answered["prediction"]
     assert answered["id"] == 7
     assert found["answer"] == asked["context"][slice(found.get("start", 0), found.get("end", 0))]
+    assert "Di" in run("predict", "run", "Who went there?", asked["context"])
+    said = CliRunner().invoke(cli.app, ["predict", "run", "Who went there?"])
+    assert said.exit_code == 2
+    assert "1 texts came, wanted for each row 2: question, context" in said.output
     report = json.loads(run("check", train, "--json", "--model", str(trunk)))
     assert report["task"] == {"name": "question-answering", "guessed": True}

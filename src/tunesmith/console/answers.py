@@ -44,14 +44,18 @@ def show_predictions(console: Console, texts: Sequence[str], predictions: Sequen
 
 
 def format_answer(prediction: Mapping[str, Any]) -> str:
-    """An answer for people: its label, or its entities.
+    """An answer for people: its label, its entities, or the piece of a text.
 
     Example:
+        >>> format_answer({"answer": "1912"}), format_answer({"answer": ""})
+        ('1912', '(none)')
         >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
         'Oslo = LOC (0.98)'
         >>> format_answer({"label": "refund", "abstained": True})
         'refund – not sure'
     """
+    if "answer" in prediction:
+        return (printable(prediction["answer"]) or "(none)") + (UNSURE if prediction.get("abstained") else "")
     if "entities" not in prediction:
         return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from tunesmith.artifact import REPORT
+from tunesmith.artifact import FACTS, REPORT
 from tunesmith.console.basics import format_seconds, show_facts, show_next, show_notice
 from tunesmith.console.scores import describe_gain, find_rivals, show_details
 from tunesmith.contracts import StepReport
@@ -151,4 +153,13 @@ def show_finished(
     report = f", report in {REPORT}" if has_report else ""
     console.print(Text.assemble(("model  ", "cyan"), printable(folder), took, report), soft_wrap=True)
     if hints and not quiet:
-        show_next(console, [f"tunesmith predict {shlex.quote(folder)} 'a text'"])
+        show_next(console, [f"tunesmith predict {shlex.quote(folder)} {_asked(event.folder)}"])
+
+
+def _asked(folder: Path) -> str:
+    """What a model of this folder is asked about, as words of a command."""
+    try:
+        head = json.loads((folder / FACTS).read_text("utf-8")).get("head") or {}
+    except (OSError, ValueError):
+        head = {}
+    return "'a question' 'a text'" if head.get("kind") == "question_answering" else "'a text'"
