@@ -57,8 +57,8 @@ def _scaled(one: FoundAnswer, share: float) -> FoundAnswer:
 def find_threshold(gaps: Sequence[float], span_scores: Sequence[float], has_answer: Sequence[bool]) -> float | None:
     """The threshold of `no_answer_score` above which answering nothing scores best.
 
-    The search of SQuAD 2.0's `evaluate-v2.0.py`: rows are gone through from those that believe least in no answer;
-    the threshold lies halfway to the next row.
+    The search of SQuAD 2.0's `evaluate-v2.0.py`: rows are gone through from those that believe least in no answer.
+    Of thresholds that score alike, 0 is taken where it is one of them, else the middle of those nearest to it.
 
     Args:
         gaps: (B,) `no_answer_score` of each row.
@@ -80,9 +80,9 @@ def find_threshold(gaps: Sequence[float], span_scores: Sequence[float], has_answ
     gains = np.where(answerable, np.asarray(span_scores, dtype=np.float64), -1.0)[order]
     totals = np.concatenate([[0.0], np.cumsum(gains)])  # of answering the first k rows, less that of answering none
     cuts = np.concatenate([[True], np.diff(sorted_gaps) > 0, [True]])  # rows alike cannot be told apart
-    best = int(np.argmax(np.where(cuts, totals, -np.inf)))
-    if best == 0:
-        return float(sorted_gaps[0] - 1.0)
-    if best == len(sorted_gaps):
-        return float(sorted_gaps[-1])
-    return float((sorted_gaps[best - 1] + sorted_gaps[best]) / 2)
+    below = np.concatenate([[-np.inf], sorted_gaps])
+    above = np.concatenate([sorted_gaps, [np.inf]])
+    middles = np.concatenate([[sorted_gaps[0] - 1.0], (sorted_gaps[:-1] + sorted_gaps[1:]) / 2, [sorted_gaps[-1]]])
+    thresholds = np.where((below <= 0) & (above > 0), 0.0, middles)
+    best = np.flatnonzero(cuts & (totals >= np.where(cuts, totals, -np.inf).max()))
+    return float(min(thresholds[best], key=abs))
