@@ -21,6 +21,9 @@ from tunesmith.evaluation.calibration import IDENTITY
 from tunesmith.model import Model
 from tunesmith.model_loading import load_model
 from tunesmith.packing import pack
+from tunesmith.serving.feedback import _with_answer
+from tunesmith.serving.hosting import load_hosted
+from tunesmith.serving.problems import Problem
 from tunesmith.tasks import make_task
 from tunesmith.tasks.question_baselines import FirstSentence, NoAnswer, OverlappingSentence
 from tunesmith.tasks.question_beliefs import find_threshold
@@ -417,5 +420,12 @@ def test_from_a_squad_file_to_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     said = CliRunner().invoke(cli.app, ["predict", "run", "Who went there?"])
     assert said.exit_code == 2
     assert "1 texts came, wanted for each row 2: question, context" in said.output
+    hosted = load_hosted(["q=run"])["q"]
+    sample = hosted.sample_row()
+    assert set(sample) == {"question", "context"}
+    assert hosted.most_tokens is None, "long texts are read whole"
+    assert _with_answer(["Warsaw"], hosted, sample)["answers"] == [{"text": "Warsaw", "answer_start": 17}]
+    with pytest.raises(Problem, match="does not stand in the context"):
+        _with_answer(["Rome"], hosted, sample)
     report = json.loads(run("check", train, "--json", "--model", str(trunk)))
     assert report["task"] == {"name": "question-answering", "guessed": True}
