@@ -226,7 +226,7 @@ class Comparison:
     given: tuple[str, ...]
     right: tuple[str, ...]
     marks: tuple[Mark, ...] = ()
-    marked_text: int = 0
+    marked_text: int = field(default=0, repr=False)
 
 
 class Baseline(Protocol):
