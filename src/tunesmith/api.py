@@ -170,6 +170,21 @@ class Predictor:
         """
         return abstaining.choose(wish, self.calibration, self.task, self.artifact.labels)
 
+    def as_rows(self, texts: Sequence[str]) -> list[Any]:
+        """Texts given one by one as what `read` takes: one a row, or several where a row needs them, in their order.
+
+        Raises:
+            DataError: some are left over.
+        """
+        fields = [column.name for column in self.task.columns if column.role == "text" and column.required]
+        if len(fields) == 1:
+            return list(texts)
+        if len(texts) % len(fields):
+            message = f"{len(texts)} texts came, wanted for each row {len(fields)}: {', '.join(fields)}"
+            raise DataError(message, fix="give them in this order, each in quotes")
+        starts = range(0, len(texts), len(fields))
+        return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]
+
     def read(self, source: Any, options: data.ReadOptions | None = None) -> data.Rows:
         """Read all rows of a source; columns called as in training are taken first.
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.artifact import CALIBRATION
-from tunesmith.contracts import Beliefs, Labels, Task
+from tunesmith.contracts import Beliefs, Deciding, Labels, Task
 from tunesmith.errors import ConfigError, ModelError
 from tunesmith.evaluation import reliability
 from tunesmith.evaluation.abstention import area_under_risk_coverage, risk_coverage
@@ -25,10 +25,12 @@ from tunesmith.evaluation.calibration import (
     Scaling,
     choose,
     has_rows_for_vector,
+    make_folds,
     scale,
 )
 
 FORMAT = 1
+FOLD_SEED = 13
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Calibration:
         rows: development rows it was fitted on.
         confidences: (N,) of their answers, each under a scaling that was fitted without its row.
         rights: (N,) which of them are right.
+        threshold: of a task that decides by one, what development rows told; None of others.
     """
 
     scaling: Scaling
     rows: int
     confidences: NDArray[np.float64]
     rights: NDArray[np.bool_]
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def learn(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: 
     Returns:
         None where answers have no probability.
     """
+    threshold, predictions = _learn_threshold(task, predictions, golds, labels)
     before = task.beliefs(predictions, golds, labels)
     if before is None or before.truths is None:
         return None
@@ -99,9 +104,29 @@ def learn(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: 
     after = task.beliefs(answers, golds, labels)
     assert after is not None
     assert after.rights is not None
-    calibration = Calibration(fitted.scaling, len(predictions), after.confidences, after.rights)
+    calibration = Calibration(fitted.scaling, len(predictions), after.confidences, after.rights, threshold)
     report = make_report(calibration, before, after, len(predictions))
     return Learnt(calibration, answers, {**report, "candidates": dict(fitted.nll)})
+
+
+def _learn_threshold(
+    task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
+) -> tuple[float | None, list[Any]]:
+    """The threshold of a task that has one, and the answers, each under one that was found without its row."""
+    threshold = task.find_threshold(predictions, golds, labels) if isinstance(task, Deciding) else None
+    if threshold is None:
+        return None, list(predictions)
+    assert isinstance(task, Deciding)
+    folds = make_folds(np.arange(len(predictions)), FOLD_SEED)
+    if folds is None:
+        return threshold, [task.decide(prediction, threshold) for prediction in predictions]
+    of_fold = {}
+    for fold in set(folds.tolist()):
+        others = [place for place, own in enumerate(folds) if own != fold]
+        found = task.find_threshold([predictions[p] for p in others], [golds[p] for p in others], labels)
+        of_fold[fold] = threshold if found is None else found
+    decided = zip(predictions, folds.tolist(), strict=True)
+    return threshold, [task.decide(prediction, of_fold[fold]) for prediction, fold in decided]
 
 
 def _candidates(wish: str, beliefs: Beliefs) -> list[str]:
@@ -113,7 +138,11 @@ def _candidates(wish: str, beliefs: Beliefs) -> list[str]:
 
 def apply(calibration: Calibration | None, task: Task, predictions: Sequence[Any], labels: Labels) -> list[Any]:
     """The predictions with probabilities that mean what they say; as they are without a calibration."""
-    if calibration is None or calibration.scaling.method == "none":
+    if calibration is None:
+        return list(predictions)
+    if calibration.threshold is not None and isinstance(task, Deciding):
+        predictions = [task.decide(prediction, calibration.threshold) for prediction in predictions]
+    if calibration.scaling.method == "none":
         return list(predictions)
     beliefs = task.beliefs(predictions, None, labels)
     if beliefs is None or not len(beliefs.rows):
@@ -161,6 +190,7 @@ def make_report(calibration: Calibration | None, before: Beliefs, after: Beliefs
         "temperature": scaling.parameters.get("temperature"),
         "rows": rows,
         "answers": len(after.confidences),
+        **_threshold(calibration),
     }
     if after.truths is None or before.truths is None or after.rights is None or not len(after.rows):
         return {**report, "before": None, "after": None, "reliability": [], "risk_coverage": []}
@@ -179,6 +209,11 @@ def make_report(calibration: Calibration | None, before: Beliefs, after: Beliefs
     }
 
 
+def _threshold(calibration: Calibration | None) -> dict[str, float]:
+    """Only tasks that decide by one have it in their files."""
+    return {} if calibration is None or calibration.threshold is None else {"threshold": calibration.threshold}
+
+
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -191,6 +226,7 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
         "method": calibration.scaling.method,
         "parameters": dict(calibration.scaling.parameters),
         "rows": calibration.rows,
+        **_threshold(calibration),
         "answers": {
             "confidences": calibration.confidences.tolist(),
             "rights": [int(value) for value in calibration.rights],
@@ -235,4 +271,7 @@ def _read(stored: Mapping[str, Any], classes: int) -> Calibration:
         raise ValueError(f"{confidences.size} confidences and {rights.size} rights, wanted as many of each")
     if len(confidences) and not (confidences.min() >= 0 and confidences.max() <= 1):
         raise ValueError("confidences must lie between 0 and 1")
-    return Calibration(Scaling(method, dict(parameters)), int(stored["rows"]), confidences, rights)
+    threshold = stored.get("threshold")
+    if threshold is not None and not (isinstance(threshold, (int, float)) and math.isfinite(threshold)):
+        raise ValueError(f"threshold is {threshold!r:.80}, wanted a finite number")
+    return Calibration(Scaling(method, dict(parameters)), int(stored["rows"]), confidences, rights, threshold)

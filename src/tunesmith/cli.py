@@ -305,7 +305,8 @@ def predict(
         if texts and out is None:
             _print_answers(predictor, texts, answer)
         else:
-            _write_answers(predictor.stream(texts or source, options), answer, out or "-", options, console)
+            rows = predictor.as_rows(texts) if texts else source
+            _write_answers(predictor.stream(rows, options), answer, out or "-", options, console)
 
 
 def _answerer(predictor: Predictor, abstain: str | None, console: Console) -> Answerer:
@@ -337,8 +338,9 @@ def _print_answers(predictor: Predictor, texts: Sequence[str], answer: Answerer)
     from tunesmith.console import make_console, show_predictions
     from tunesmith.data import ReadOptions
 
-    rows = predictor.read(list(texts), ReadOptions(labels_required=False)).rows
-    show_predictions(make_console(sys.stdout), texts, [prediction.model_dump() for prediction in answer(rows)])
+    rows = predictor.read(predictor.as_rows(texts), ReadOptions(labels_required=False)).rows
+    shown = [" ⏐ ".join(predictor.task.texts(row)) for row in rows]
+    show_predictions(make_console(sys.stdout), shown, [prediction.model_dump() for prediction in answer(rows)])
 
 
 def _write_answers(stream: RowStream, answer: Answerer, out: str, options: Any, console: Console) -> None:

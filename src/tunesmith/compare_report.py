@@ -133,7 +133,7 @@ def format_answer(answer: Any) -> str:
         ('Oslo = LOC', 'joy, love', '(none)')
     """
     if isinstance(answer, Sequence) and answer and isinstance(answer[0], Mapping):
-        return ", ".join(f"{printable(span['text'])} = {printable(span['label'])}" for span in answer)
+        return ", ".join(" = ".join(printable(span[k]) for k in ("text", "label") if k in span) for span in answer)
     return format_label(float(answer) if isinstance(answer, int) else answer)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,14 +110,18 @@ class Labels:
     statistics: Mapping[str, float] = field(default_factory=dict)
 
 
+PretrainingHead = Literal["masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+
+
 @dataclass(frozen=True)
 class HeadSpec:
     """What stands on top of the trunk.
 
     Attributes:
-        kind: which Hugging Face task class is built: "sequence", "token" or "multiple_choice" (one score a sequence,
-            several sequences a row); of pretraining "masked_lm", "causal_lm"
-            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
+        kind: which Hugging Face task class is built: "sequence", "token", "multiple_choice" (one score a sequence,
+            several sequences a row) or "question_answering" (scores of each token as the first and as the last of the
+            answer); of pretraining "masked_lm", "causal_lm" or "text_to_text" (a score of each entry of the vocabulary
+            for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
@@ -128,7 +132,7 @@ class HeadSpec:
         added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
 
-    kind: Literal["sequence", "token", "multiple_choice", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+    kind: Literal["sequence", "token", "multiple_choice", "question_answering"] | PretrainingHead
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -157,7 +161,8 @@ class Column:
         aliases: lower-case column names that mean this field, most telling first.
         required: whether a row without it is bad.
         holds: "plain" values; "spans": entities with character offsets, which tagged tokens are turned into; or
-            "texts": a list of texts, which several columns may hold together.
+            "texts": a list of texts, which several columns may hold together; or "answers": texts that stand in the
+            last text of the row that is required.
         stems: lower-case names that such columns share, in front of a letter or number ("choice" of choice_a,
             choice_b …; "" of A, B …); of lists of texts.
         single: lower-case names of a column that holds one text of the list a line, the lines of one list standing
@@ -168,7 +173,7 @@ class Column:
     role: Literal["text", "label"]
     aliases: tuple[str, ...]
     required: bool = True
-    holds: Literal["plain", "spans", "texts"] = "plain"
+    holds: Literal["plain", "spans", "texts", "answers"] = "plain"
     stems: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
 
@@ -186,6 +191,7 @@ class Tags:
         units: what the loss is averaged over ("rows", "tokens").
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
+        kept_together: the text of a row, by its place, whose rows all go into the same split; None: all its texts.
     """
 
     head_only: bool = False
@@ -195,6 +201,7 @@ class Tags:
     learning_rate_factor: float = 1.0
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
+    kept_together: int | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +232,8 @@ class Comparison:
         confidence: the model's probability of the surest wrong part, 0 to 1; None where it gives none.
         given: the given answer as names, or as one number.
         right: the right answer likewise.
-        marks: where answers stand in the row's only text; () where they stand nowhere.
+        marks: where answers stand in one of the row's texts; () where they stand nowhere.
+        marked_text: which text that is, by its place among `Task.texts`.
     """
 
     error: float
@@ -233,6 +241,7 @@ class Comparison:
     given: tuple[str, ...]
     right: tuple[str, ...]
     marks: tuple[Mark, ...] = ()
+    marked_text: int = field(default=0, repr=False)
 
 
 class Baseline(Protocol):
@@ -433,6 +442,19 @@ class Task(Objective, Protocol):
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Competitors to show beside the model, weakest first."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A task with a threshold that development rows tell, such as when a question counts as not answered."""
+
+    def find_threshold(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> float | None:
+        """The threshold under which these answers score best; None where the rows cannot tell."""
+        ...
+
+    def decide(self, prediction: Any, threshold: float) -> Any:
+        """The prediction as that threshold has it; what it says of other answers stays."""
         ...
 
 

@@ -72,8 +72,13 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
 
 def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) -> tuple[list[int], list[int]]:
     """Places of the training rows and of the development rows."""
+    together = task.tags.kept_together
     kept, held = data.split_rows(
-        read.rows, lambda row: task.stratum(row, labels), config.data.dev_fraction, config.train.seed, task.texts
+        read.rows,
+        lambda row: task.stratum(row, labels),
+        config.data.dev_fraction,
+        config.train.seed,
+        task.texts if together is None else lambda row: task.texts(row)[together],
     )
     if not held or not kept:
         raise DataError(

@@ -257,7 +257,16 @@ class Model(nn.Module):
         ids = torch.zeros((1, len(hidden)), dtype=torch.int64, device=hidden.device)
         return self._head(ids, hidden[None])[0]
 
+    def span_logits(self, hidden: Tensor) -> Tensor:
+        """How much each token is the first of an answer, and the last: (T, D) → (T, 2)."""
+        ids = torch.zeros((1, len(hidden)), dtype=torch.int64, device=hidden.device)
+        found = self._head_output(ids, hidden[None])
+        return torch.stack([found.start_logits[0], found.end_logits[0]], dim=-1)
+
     def _head(self, ids: Tensor, hidden: Tensor) -> Tensor:
+        return torch.as_tensor(self._head_output(ids, hidden).logits)
+
+    def _head_output(self, ids: Tensor, hidden: Tensor) -> Any:
         """What the task class makes of hidden states (S, L, D); its trunk answers them instead of running."""
         if self.has_decoder:
             answer: Any = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
@@ -269,7 +278,7 @@ class Model(nn.Module):
             if self.head_spec.kind == "multiple_choice":  # ModernBERT's class takes means over a mask it must be given
                 options = {"attention_mask": torch.ones_like(ids)}
         with self._answerable.answering(answer):
-            return torch.as_tensor(self.hf(input_ids=ids, **options).logits)
+            return self.hf(input_ids=ids, **options)
 
     @property
     def has_units(self) -> bool:

@@ -15,6 +15,13 @@ SHOWN_TEXTS = 20
 """Most texts that report.html shows."""
 
 
+_CLASSES = {
+    "sequence": "AutoModelForSequenceClassification",
+    "token": "AutoModelForTokenClassification",
+    "question_answering": "AutoModelForQuestionAnswering",
+}
+
+
 def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
     """Write the card.
 
@@ -130,7 +137,12 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
 
 def _auto_class(kind: str) -> str:
     """The class of transformers that loads a head of this kind."""
-    known = {"sequence": "SequenceClassification", "token": "TokenClassification", "multiple_choice": "MultipleChoice"}
+    known = {
+        "sequence": "SequenceClassification",
+        "token": "TokenClassification",
+        "multiple_choice": "MultipleChoice",
+        "question_answering": "QuestionAnswering",
+    }
     return f"AutoModelFor{known[kind]}"
 
 

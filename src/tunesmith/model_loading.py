@@ -48,6 +48,7 @@ CLASSES: dict[str, Any] = {
     "causal_lm": transformers.AutoModelForCausalLM,
     "text_to_text": transformers.AutoModelForSeq2SeqLM,
     "replaced_tokens": transformers.AutoModelForPreTraining,
+    "question_answering": transformers.AutoModelForQuestionAnswering,
 }
 TITLES = {
     "sequence": "sequence classification",
@@ -57,6 +58,7 @@ TITLES = {
     "causal_lm": "causal language modelling",
     "text_to_text": "text to text",
     "replaced_tokens": "replaced-token detection",
+    "question_answering": "question answering",
 }
 
 
@@ -199,6 +201,8 @@ def _make_config(base: BaseModelFolder, head: HeadSpec, options: ModelOptions, t
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
         vars(config)["problem_type"] = head.problem
+    elif head.kind == "question_answering":
+        config.num_labels = head.classes
     text = config.get_text_config()
     text.pad_token_id = _usable_pad_id(text, tokenizer)
     set_dropout(config, options.dropout)

@@ -45,6 +45,9 @@ def _columns(setup: Setup) -> str:
 
 def _answers(setup: Setup) -> str:
     labels = setup.labels
+    if labels.kind == "span":
+        none = int(labels.statistics["unanswerable"])
+        return "pieces of the text" + (f", {none:,} questions without an answer" if none else "")
     if not labels.names and labels.kind != "number":
         return f"right answers given as {labels.kind}"
     if not labels.names:

@@ -96,6 +96,8 @@ class PredictionWriter:
             DataError: a record has a column that the table's head lacks.
         """
         answers = [prediction.model_dump(mode="json", exclude_none=True) for prediction in predictions]
+        if self.kind != "jsonl" and not self.fields:
+            self._write_head(answers)
         for record, answer, line in zip(records, answers, lines, strict=True):
             if self.kind == "jsonl":
                 self.stream.write(_json_line(record, answer))
@@ -103,11 +105,15 @@ class PredictionWriter:
                 self._write_cells(record, answer, line)
         self.stream.flush()
 
-    def _write_cells(self, record: Mapping[str, Any], answer: Mapping[str, Any], line: int) -> None:
-        if not self.fields:
-            self.fields = [key for key, value in answer.items() if not isinstance(value, dict)]
-            names = unique_names([*self.columns, *(f"predicted_{field}" for field in self.fields)])
+    def _write_head(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Name every field that any of the first answers has: what the first row lacks is no reason to lose it."""
+        longest = max(answers, key=len, default={})
+        self.fields = [key for key, value in longest.items() if not isinstance(value, dict)]
+        names = unique_names([*self.columns, *(f"predicted_{field}" for field in self.fields)])
+        if answers:
             self.table.writerow([make_cell(name) for name in names])
+
+    def _write_cells(self, record: Mapping[str, Any], answer: Mapping[str, Any], line: int) -> None:
         unknown = [key for key in record if key not in self.columns]
         if unknown:
             raise DataError(

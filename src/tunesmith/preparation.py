@@ -131,7 +131,12 @@ def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocab
 
 def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]) -> list[str]:
     """What the user should know before training."""
-    notices = [guess for read in splits.read.values() if (guess := _say_guess(read))]
+    notices = [
+        f"{read.source} is written as {read.layout} is: {read.read:,} rows"
+        for read in splits.read.values()
+        if read.layout
+    ]
+    notices += [guess for read in splits.read.values() if (guess := _say_guess(read))]
     notices += [
         f"{len(read.rejected):,} of {read.read:,} rows of {read.source} could not be used (rejected.jsonl)"
         for read in splits.read.values()

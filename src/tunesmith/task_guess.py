@@ -65,6 +65,8 @@ def guess_task(source: Any, options: data.ReadOptions, stdin: BinaryIO | None = 
     listed = next((name for name, task in TASKS.items() if _hold_texts(records, task.columns, options)), None)
     if listed is not None:
         return listed
+    if asking := next((name for name, task in TASKS.items() if _hold_answers(records, task.columns, options)), None):
+        return asking
     return next((name for name in spans if _hold_spans(records, TASKS[name].columns, options)), DEFAULT_TASK)
 
 
@@ -92,6 +94,15 @@ def _hold_spans(records: Sequence[Mapping[str, Any]], columns: Sequence[Column],
         if values and all(isinstance(value, (list, tuple)) for value in values):
             return all(isinstance(inner, (dict, list, tuple)) for value in values for inner in value)
     return False
+
+
+def _hold_answers(records: Sequence[Mapping[str, Any]], columns: Sequence[Column], options: data.ReadOptions) -> bool:
+    """Whether all columns of a task whose answers stand in a text are there by their own names."""
+    if not any(column.holds == "answers" for column in columns):
+        return False
+    names = {str(key).lower() for record in records for key in record}
+    wanted = [column.name for column in columns if column.required and column.name not in options.mapping]
+    return bool(names) and names.issuperset(wanted)
 
 
 def _hold_tags(records: Sequence[Mapping[str, Any]]) -> bool:

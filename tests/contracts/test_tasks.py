@@ -75,7 +75,7 @@ def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
         for one in others:
             assert one.error >= 0
             assert one.confidence is None or 0 <= one.confidence <= 1
-            assert bool(one.marks) <= (len(task.texts(row)) == 1)
+            assert one.marked_text < len(task.texts(row)) or not one.marks
             wrong = sum(mark.kind != "right" for mark in one.marks)
             assert not one.marks or wrong == one.error
     assert any(task.compare(prediction, gold, labels).error for prediction in predictions for gold in golds)
@@ -163,8 +163,11 @@ def plain_logits(setup: Setup, batch: Any) -> torch.Tensor:
         with torch.no_grad():
             return model.hf(**{name: values[None] for name, values in padded.items()}).logits.T
     with torch.no_grad():
-        logits = model.hf(**padded).logits
-    return logits[padded["attention_mask"].bool()] if model.head_spec.kind == "token" else logits
+        found = model.hf(**padded)
+    if "start_logits" in found:
+        found["logits"] = torch.stack([found.start_logits, found.end_logits], dim=-1)
+    of_tokens = model.head_spec.kind in ("token", "question_answering")
+    return found.logits[padded["attention_mask"].bool()] if of_tokens else found.logits
 
 
 @each_sample

@@ -44,9 +44,11 @@ def show_predictions(console: Console, texts: Sequence[str], predictions: Sequen
 
 
 def format_answer(prediction: Mapping[str, Any]) -> str:
-    """An answer for people: its label, its entities, or its triples.
+    """An answer for people: its label, its entities, its triples, or the text that answers.
 
     Example:
+        >>> format_answer({"answer": "1912"}), format_answer({"answer": ""})
+        ('1912', '(none)')
         >>> format_answer({"entities": [{"text": "Oslo", "label": "LOC", "probability": 0.98}]})
         'Oslo = LOC (0.98)'
         >>> format_answer({"label": "refund", "abstained": True})
@@ -54,7 +56,7 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
     """
     answer = prediction.get("answer", prediction.get("text"))
     if answer is not None:
-        return printable(answer) + (UNSURE if prediction.get("abstained") else "")
+        return (printable(answer) or "(none)") + (UNSURE if prediction.get("abstained") else "")
     if "triples" in prediction:
         return "\n".join(map(_triple, prediction["triples"])) or "(none)"
     if "entities" not in prediction:

@@ -162,6 +162,8 @@ def _guess(column: Column, columns: Sequence[Column], free: Sequence[str], sampl
     if len(same_role) > 1:
         return []
     held = {name: [row[name] for row in sample if not _is_missing(row.get(name))] for name in free}
+    if column.holds == "answers":
+        return []
     if column.holds == "spans":
         return [name for name, values in held.items() if values and all(isinstance(v, (list, tuple)) for v in values)]
     if column.role == "label":

@@ -69,6 +69,8 @@ class Table:
         token_lines: each token of a row has a line of its own, its first token the row's line.
         made_from: the columns that the fields of its chunks were made from, as `ReadOptions.mapping` names them;
             None: the fields are columns.
+        layout: what people call the way it is written, where that was recognised; "" for plain rows.
+        named_by: the column that tells its rows apart better than their lines do.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Table:
     has_header: bool = False
     token_lines: bool = False
     made_from: Mapping[str, str] | None = None
+    layout: str = ""
+    named_by: str | None = None
 
 
 def take_sample(chunks: Iterator[RawChunk]) -> list[RawChunk]:

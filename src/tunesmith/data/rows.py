@@ -47,6 +47,7 @@ class Rows:
         lines: line (or row number) of each accepted row, from 1.
         remarks: what is doubtful about rows that were accepted.
         groups: further columns of few different values → the value of each accepted row.
+        layout: what people call the way the source is written, where that was recognised; "" for plain rows.
     """
 
     rows: list[Any]
@@ -60,6 +61,7 @@ class Rows:
     lines: Sequence[int] = field(repr=False)
     remarks: tuple[Remark, ...] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    layout: str = ""
 
     @property
     def guessed(self) -> bool:
@@ -97,6 +99,7 @@ class RowStream:
         mapping: field → column; where texts were made of tokens, those of `tokens` and `tags`.
         guessed_fields: fields guessed by what their column holds.
         chunks: the rows, in order; can be gone through once.
+        layout: what people call the way it is written, where that was recognised; "" for plain rows.
     """
 
     source: str
@@ -104,6 +107,7 @@ class RowStream:
     mapping: dict[str, str]
     guessed_fields: tuple[str, ...]
     chunks: Iterator[Chunk]
+    layout: str = ""
 
     def __iter__(self) -> Iterator[Chunk]:
         return self.chunks
@@ -152,9 +156,9 @@ def stream_rows(
     adapter: TypeAdapter[list[BaseModel]] = TypeAdapter(list[row_schema])  # type: ignore[valid-type]
     made = table.made_from is not None
     places = {column.name: column.name for column in columns} if made else found.mapping
-    validator = Validator(table.name, adapter, columns, places, options, made)
+    validator = Validator(table.name, adapter, columns, places, options, made, table.named_by)
     chunks = _check_all(validator, chain(head, table.chunks))
-    return RowStream(table.name, names, found.mapping, found.guessed_fields, chunks)
+    return RowStream(table.name, names, found.mapping, found.guessed_fields, chunks, table.layout)
 
 
 def _settle(
@@ -266,6 +270,7 @@ def read_rows(
         lines=lines,
         remarks=tuple(remarks),
         groups=grouping.columns,
+        layout=stream.layout,
     )
 
 

@@ -14,6 +14,7 @@ from tunesmith.data.json_format import read_jsonl
 from tunesmith.data.objects import read_object
 from tunesmith.data.options import RawChunk, ReadOptions, Table
 from tunesmith.data.parquet_format import read_parquet
+from tunesmith.data.squad_format import is_squad, read_squad
 from tunesmith.data.streams import OpenSource, open_source
 
 
@@ -45,6 +46,8 @@ def _parse(opened: OpenSource, options: ReadOptions) -> Table:
         return read_parquet(opened)
     if opened.format == "conll":
         return read_conll(opened, options)
+    if opened.format == "jsonl" and is_squad(opened.head):
+        return read_squad(opened)
     return read_jsonl(opened, options) if opened.format == "jsonl" else read_csv(opened, options)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tunesmith.contracts import Column
+from tunesmith.data.answers import IMPOSSIBLE, place_answers, read_answers
 from tunesmith.data.columns import is_needed, wants_spans
 from tunesmith.data.options import ENCODING_FIX, ReadOptions, Record, Unfit
 from tunesmith.data.rejects import BadRow, Remark, shorten
@@ -33,6 +34,7 @@ class Validator:
         mapping: field → column.
         options: whether labels are required.
         made: the fields were made of tokens, so that the bounds of words are right.
+        named_by: the column that tells rows apart better than their lines do.
     """
 
     source: str
@@ -41,6 +43,7 @@ class Validator:
     mapping: Mapping[str, str]
     options: ReadOptions
     made: bool = False
+    named_by: str | None = None
 
     def check(
         self, records: Sequence[Record], lines: Sequence[int]
@@ -59,10 +62,12 @@ class Validator:
         found = [column for column in self.columns if column.name in self.mapping]
         cells = {column.name: self._clean(column, records, lines, bad) for column in found}
         odd = self._check_spans(cells, records, lines, bad) if wants_spans(self.columns) else {}
+        odd |= self._place_answers(cells, records, lines, bad)
         kept: Sequence[int] = [i for i in range(len(records)) if i not in bad] if bad else range(len(records))
         inputs = _inputs(cells, kept, len(records))
         try:
-            return self.adapter.validate_python(inputs), kept, list(bad.values()), self._remark(odd, lines)
+            rows = self.adapter.validate_python(inputs)
+            return rows, kept, list(bad.values()), self._remark(odd, records, lines)
         except ValidationError as error:
             refused = self._explain(error)
         for position, fault in refused.items():
@@ -70,7 +75,7 @@ class Validator:
         left = [position for position in range(len(kept)) if position not in refused]
         rows = self.adapter.validate_python([inputs[position] for position in left])
         doubtful = {index: found for index, found in odd.items() if index not in bad}
-        return rows, [kept[position] for position in left], list(bad.values()), self._remark(doubtful, lines)
+        return rows, [kept[position] for position in left], list(bad.values()), self._remark(doubtful, records, lines)
 
     def _clean(
         self, column: Column, records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
@@ -78,6 +83,8 @@ class Validator:
         """Plain values of one field, None where it is missing; what cannot be used goes into `bad`."""
         name = self.mapping[column.name]
         cells = [record.get(name) for record in records]
+        if column.holds == "answers":
+            return self._clean_answers(column, cells, records, lines, bad)
         needed = is_needed(column, self.options)
         is_made = self.made and column.role == "text" and not column.required
         if is_made or (column.holds == "plain" and _are_plain(cells, column.role, needed)):
@@ -90,11 +97,53 @@ class Validator:
                 if needed and cells[index] is None:
                     raise _missing(column, cell)
             except Unfit as fault:
-                bad.setdefault(index, self._unfit(fault, column.name, cell, lines[index]))
+                bad.setdefault(index, self._unfit(fault, column.name, records[index], lines[index]))
         return cells
 
-    def _unfit(self, fault: Unfit, field: str, cell: Any, line: int) -> BadRow:
-        return BadRow(self.source, line, field, shorten(cell), self._place(field) + fault.problem, fault.fix)
+    def _clean_answers(
+        self, column: Column, cells: list[Any], records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
+    ) -> list[Any]:
+        """Answers in one form, None where nothing is said of them."""
+        for index, record in enumerate(records):
+            try:
+                found = read_answers(cells[index], record.get(IMPOSSIBLE))
+                for answer in found or ():
+                    _checked(answer["text"])
+                if found is None and is_needed(column, self.options):
+                    raise _missing(column, cells[index])
+                cells[index] = found
+            except Unfit as fault:
+                bad.setdefault(index, self._unfit(fault, column.name, record, lines[index]))
+        return cells
+
+    def _place_answers(
+        self, cells: Mapping[str, list[Any]], records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
+    ) -> dict[int, list[Oddity]]:
+        """Find answers in the last text that a row must have; index → what is doubtful there."""
+        fields = [column.name for column in self.columns if column.holds == "answers" and column.name in cells]
+        odd: dict[int, list[Oddity]] = {}
+        for field in fields:
+            texts = [column.name for column in self.columns if column.role == "text" and column.required]
+            for index, (text, answers) in enumerate(zip(cells[texts[-1]], cells[field], strict=True)):
+                if not answers or not isinstance(text, str) or index in bad:
+                    continue
+                try:
+                    cells[field][index], found = place_answers(text, answers)
+                except Unfit as fault:
+                    bad[index] = self._unfit(fault, field, records[index], lines[index])
+                    continue
+                if found:
+                    odd[index] = found
+        return odd
+
+    def _unfit(self, fault: Unfit, field: str, record: Record, line: int) -> BadRow:
+        got = shorten(record.get(self.mapping[field]))
+        return BadRow(self.source, line, field, got, self._name(record) + self._place(field) + fault.problem, fault.fix)
+
+    def _name(self, record: Record) -> str:
+        """What the row is called in its file, where that is more than a line."""
+        name = None if self.named_by is None else record.get(self.named_by)
+        return "" if name is None else f"({self.named_by} {shorten(name)}) "
 
     def _check_spans(
         self, cells: Mapping[str, list[Any]], records: Sequence[Record], lines: Sequence[int], bad: dict[int, BadRow]
@@ -113,12 +162,17 @@ class Validator:
                     if (value := cells[field][index]) and (found := check(text, value)):
                         odd.setdefault(index, []).extend(found)
                 except Unfit as fault:
-                    cell = records[index].get(self.mapping[field])
-                    bad.setdefault(index, self._unfit(fault, field, cell, lines[index]))
+                    bad.setdefault(index, self._unfit(fault, field, records[index], lines[index]))
         return odd
 
-    def _remark(self, odd: Mapping[int, Sequence[Oddity]], lines: Sequence[int]) -> list[Remark]:
-        return [Remark(self.source, lines[index], *oddity) for index, found in odd.items() for oddity in found]
+    def _remark(
+        self, odd: Mapping[int, Sequence[Oddity]], records: Sequence[Record], lines: Sequence[int]
+    ) -> list[Remark]:
+        return [
+            Remark(self.source, lines[index], kind, self._name(records[index]) + problem, fix)
+            for index, found in odd.items()
+            for kind, problem, fix in found
+        ]
 
     def _explain(self, error: ValidationError) -> dict[int, tuple[str | None, str]]:
         """Position → field and problem, of every row that the schema refused."""
@@ -135,7 +189,7 @@ class Validator:
         field, problem = fault
         got = record if field is None else record.get(self.mapping.get(field, field))
         fix = "correct the row" if field is None else "correct the value"
-        problem = self._place(field) + problem[:1].lower() + problem[1:]
+        problem = self._name(record) + self._place(field) + problem[:1].lower() + problem[1:]
         return BadRow(self.source, line, field, shorten(got), problem, fix)
 
     def _place(self, field: str | None) -> str:
@@ -182,6 +236,8 @@ def _text_problem(text: str) -> tuple[str, str] | None:
 
 
 def _missing(column: Column, cell: Any) -> Unfit:
+    if column.holds == "answers":
+        return Unfit("the answers are missing", "fill them in, [] where the text holds none")
     if column.holds == "spans":
         return Unfit("the spans are missing", "fill them in, [] where the text has none")
     if column.holds == "texts":

@@ -121,7 +121,9 @@ class Lora:
         changed = {name: layer for name, layer in model.hf.named_modules() if isinstance(layer, LowRank)}
         return {
             "peft_type": "LORA",
-            "task_type": {"sequence": "SEQ_CLS", "token": "TOKEN_CLS"}.get(model.head_spec.kind),
+            "task_type": {"sequence": "SEQ_CLS", "token": "TOKEN_CLS", "question_answering": "QUESTION_ANS"}.get(
+                model.head_spec.kind
+            ),
             "r": self.config.rank,
             "lora_alpha": self.config.alpha,
             "lora_dropout": self.config.dropout,

@@ -18,6 +18,14 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.questions import (
+    answer_f1,
+    answer_words,
+    is_exact_match,
+    normalise_answer,
+    question_counts,
+    question_scores,
+)
 from tunesmith.metrics.ranking import ranking_counts, ranking_scores
 from tunesmith.metrics.relations import relation_scores, relation_table, split_direction
 from tunesmith.metrics.tables import display_width, report_table
@@ -27,6 +35,8 @@ __all__ = [
     "OF_ANY_ROWS",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
+    "answer_f1",
+    "answer_words",
     "classification_counts",
     "classification_scores",
     "confusion",
@@ -35,10 +45,14 @@ __all__ = [
     "entity_scores",
     "entity_tables",
     "format_p",
+    "is_exact_match",
     "matthews",
+    "normalise_answer",
     "number_counts",
     "number_scores",
     "per_class_scores",
+    "question_counts",
+    "question_scores",
     "ranking_counts",
     "ranking_scores",
     "ratio",

@@ -16,7 +16,7 @@ SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss"})
 SHARES_OF_ROWS = frozenset({"accuracy", "subset_accuracy", "exact_match"})
 """Scores that are the share of rows that are right: each row counts 0 or 1."""
 
-OF_ANY_ROWS = ("accuracy", "exact_match", "entity_f1", "micro_f1", "mrr", "mae", "rmse")
+OF_ANY_ROWS = ("accuracy", "f1", "exact_match", "entity_f1", "micro_f1", "mrr", "mae", "rmse")
 """Scores that mean the same on any part of the rows; a macro average does not where a part lacks classes."""
 
 

@@ -60,13 +60,18 @@ def find_mistakes(judged: JudgedRows) -> tuple[list[Example], int]:
 def _lines(texts: Sequence[str], comparison: Comparison) -> tuple[Line, ...]:
     if not comparison.marks:
         return tuple(Line("", (Segment(text[:MOST_CHARACTERS]),), is_cut=len(text) > MOST_CHARACTERS) for text in texts)
-    text = texts[0]
+    text = texts[comparison.marked_text]
+    others = [
+        Line("", (Segment(other[:MOST_CHARACTERS]),), is_cut=len(other) > MOST_CHARACTERS)
+        for other in texts[: comparison.marked_text]
+    ]
     start = _window_start(text, comparison.marks)
     if not _overlap(comparison.marks):
-        return (_marked("", text, comparison.marks, start),)
+        return (*others, _marked("", text, comparison.marks, start))
     right = [mark for mark in comparison.marks if mark.kind != "spurious"]
     given = [mark for mark in comparison.marks if mark.kind != "missed"]
-    return tuple(_marked(title, text, _apart(marks), start) for title, marks in (("right", right), ("given", given)))
+    shown = (("right", right), ("given", given))
+    return (*others, *(_marked(title, text, _apart(marks), start) for title, marks in shown))
 
 
 def _window_start(text: str, marks: Sequence[Mark]) -> int:

@@ -26,6 +26,8 @@ SAMPLES = {
     ("en", "entities"): ("Marie Curie left Warsaw for Paris in 1891.",),
     ("en", "choices"): ("What do bees make?", "honey", "milk", "wool"),
     ("zh", "choices"): ("蜜蜂酿什么？", "蜂蜜", "牛奶", "羊毛"),
+    ("en", "question"): ("When did Marie Curie leave Warsaw?", "Marie Curie left Warsaw for Paris in 1891."),
+    ("zh", "question"): ("居里夫人去了哪里？", "居里夫人1891年离开华沙前往巴黎。"),
     ("zh", "one"): ("房间很干净，但是早餐来得晚，咖啡也凉了。",),
     ("zh", "pair"): ("一个男人在台上弹吉他。", "有人在演奏音乐。"),
     ("zh", "entities"): ("居里夫人1891年离开华沙前往巴黎。",),
@@ -91,7 +93,8 @@ class Hosted:
         trained_on = self.predictor.artifact.facts["data"].get("columns", {})
         fields = self.task.Row.model_json_schema()["properties"]
         wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
-        form = "entities" if self.labels.kind == "entities" else "one" if len(wanted) == 1 else "pair"
+        forms = {"entities": "entities", "span": "question"}
+        form = forms.get(self.labels.kind, "one" if len(wanted) == 1 else "pair")
         lists = [c.name for c in self.text_columns if c.holds == "texts"]
         if lists:
             question, *texts = SAMPLES[self.language, "choices"]
@@ -102,7 +105,8 @@ class Hosted:
     def language(self) -> str:
         """In which it was made, as far as labels and settings tell: "zh" or "en"."""
         wished = self.predictor.artifact.facts["config"].get("output", {}).get("language")
-        return "zh" if wished == "zh" or any(map(CHINESE.search, self.labels.names)) else "en"
+        is_chinese = self.labels.statistics.get("chinese") or any(map(CHINESE.search, self.labels.names))
+        return "zh" if wished == "zh" or is_chinese else "en"
 
     def describe(self) -> dict[str, Any]:
         """What GET /v1/models says, without limits and links."""

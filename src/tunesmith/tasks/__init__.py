@@ -9,6 +9,7 @@ from tunesmith.config import build_named
 from tunesmith.contracts import Task
 from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.multiple_choice import MultipleChoice
+from tunesmith.tasks.question_answering import QuestionAnswering
 from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.text_classification import TextClassification
 from tunesmith.tasks.token_classification import TokenClassification
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Any]] = {
     "multiple-choice": MultipleChoice,
     "answer-selection": AnswerSelection,
     "relation-extraction": RelationExtraction,
+    "question-answering": QuestionAnswering,
 }
 
 

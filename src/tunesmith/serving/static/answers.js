@@ -10,6 +10,7 @@ const COLOURS = 6;
 /** What kind of answer it is; the server's tasks are told apart by what they give. */
 export function kindOf(answer) {
   if (Array.isArray(answer.entities)) return "entities";
+  if (typeof answer.answer === "string") return "span";
   if (Array.isArray(answer.label)) return "several";
   return typeof answer.label === "number" ? "number" : "one";
 }
@@ -24,7 +25,8 @@ export function summarize(answer) {
   const kind = kindOf(answer);
   if (kind === "entities") return count("entities", answer.entities.length);
   if (kind === "number") return formatNumber(answer.label, { maximumSignificantDigits: 6 });
-  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : answer.label;
+  const one = kind === "span" ? answer.answer || word("answer.none") : answer.label;
+  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : one;
   if (isWithheld(answer)) return word("summary.withheld", { labels });
   return typeof answer.probability === "number" ? `${labels}, ${formatShare(answer.probability)}` : labels;
 }
@@ -50,6 +52,7 @@ export function showAnswer(item, model) {
   const { answer } = item;
   const kind = kindOf(answer);
   if (kind === "entities") return showEntities(item, model);
+  if (kind === "span") return showSpan(item);
   if (kind === "number") {
     const figure = say(make("p", { class: "figure-number" }), () => summarize(answer));
     return make("div", { class: "stack" }, figure);
@@ -57,8 +60,15 @@ export function showAnswer(item, model) {
   return make("div", { class: "stack" }, kind === "one" ? showLabel(answer) : showLabels(answer), showProbabilities(answer));
 }
 
-function showLabel(answer) {
-  const label = make("p", { class: "given-label", dir: "auto" }, answer.label);
+/** The piece of a text that answers a question, by itself and where it stands. */
+function showSpan({ answer, row }) {
+  const found = answer.answer ? [{ start: answer.start, end: answer.end, label: "", abstained: answer.abstained }] : [];
+  return make("div", { class: "stack" }, showLabel(answer, answer.answer), markText(row.context, found, []));
+}
+
+function showLabel(answer, text = answer.label) {
+  const label = make("p", { class: "given-label", dir: "auto" }, text);
+  if (!text) say(label, "answer.none");
   const head = make("div", { class: "given" });
   if (isWithheld(answer)) {
     label.classList.add("withheld");
@@ -133,7 +143,8 @@ export function markText(text, entities, labels) {
     const [start, end] = units.slice(2 * place, 2 * place + 2);
     if (start < behind || end <= start) return;
     const mark = make("mark", { class: `entity ${colourOf(entity.label, labels)}${entity.abstained ? " withheld" : ""}` });
-    mark.append(text.slice(start, end), make("span", { class: "tag", dir: "auto" }, entity.abstained ? `${entity.label}?` : entity.label));
+    mark.append(text.slice(start, end));
+    if (entity.label) mark.append(make("span", { class: "tag", dir: "auto" }, entity.abstained ? `${entity.label}?` : entity.label));
     box.append(text.slice(behind, start), mark);
     behind = end;
   });
@@ -157,10 +168,10 @@ function entityTable(text, entities, labels) {
 /** An answer on one line of a table. */
 export function showBriefly(answer) {
   const kind = kindOf(answer);
-  if (kind !== "one" && kind !== "several") return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
-  const labels = kind === "several" ? answer.label.join(", ") : answer.label;
+  if (!["one", "several", "span"].includes(kind)) return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
+  const labels = kind === "several" ? answer.label.join(", ") : kind === "span" ? answer.answer : answer.label;
   const name = make("span", { class: isWithheld(answer) ? "brief withheld" : "brief", dir: "auto" }, labels);
-  if (!labels) say(name, "labels.none");
+  if (!labels) say(name, kind === "span" ? "answer.none" : "labels.none");
   const box = make("div", { class: "brief-box" }, name);
   if (typeof answer.probability === "number") box.append(say(make("span", { class: "soft small" }), () => formatShare(answer.probability)));
   if (isWithheld(answer)) box.append(say(make("span", { class: "badge warn" }), "answer.unsure"));

@@ -66,7 +66,16 @@ function editorOf(item, model) {
   const kind = kindOf(answer);
   const before = item.right ?? (kind === "entities" ? answer.entities : answer.label);
   if (kind === "entities") return entityEditor(item.row.text, before, model.labels);
+  if (kind === "span") return spanEditor(item.right ? item.right[0] ?? "" : answer.answer);
   return kind === "number" ? numberEditor(before) : labelEditor(before, model, answer, kind === "several");
+}
+
+/** The right piece of the text, word for word; empty where the text holds no answer. */
+function spanEditor(before) {
+  const input = make("input", { type: "text", id: freshId("span"), autocomplete: "off", dir: "auto" });
+  input.value = before;
+  const node = make("div", { class: "field" }, say(make("label", { for: input.id }), "correct.span"), input);
+  return { node, begin: () => input.select(), read: () => (input.value.trim() ? [input.value.trim()] : []) };
 }
 
 function numberEditor(before) {

@@ -29,7 +29,7 @@ export function describeModel(model) {
 
 function taskName(model) {
   if (model.kind === "number") return word("task.number");
-  return { "text-classification": word("task.text_classification"), "token-classification": word("task.token_classification") }[model.task] ?? model.task;
+  return { "text-classification": word("task.text_classification"), "token-classification": word("task.token_classification"), "question-answering": word("task.question_answering") }[model.task] ?? model.task;
 }
 
 function add(facts, key, value) {

@@ -158,7 +158,7 @@ function countsOf(items) {
     else {
       if (isWithheld(answer)) unsure += 1;
       const kind = kindOf(answer);
-      const labels = kind === "entities" ? answer.entities.map(({ label }) => label) : kind === "number" ? [] : [answer.label].flat();
+      const labels = kind === "entities" ? answer.entities.map(({ label }) => label) : kind === "number" || kind === "span" ? [] : [answer.label].flat();
       for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
     }
   }

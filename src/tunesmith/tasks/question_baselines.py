@@ -1,0 +1,86 @@
+"""Cheap competitors in answering questions: sentences of the text, and no answer at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunesmith.contracts import Features
+from tunesmith.tasks.question_rows import QuestionPrediction
+from tunesmith.tasks.question_windows import trim
+from tunesmith.tasks.words import split_words
+
+_SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|[。！？；\n]+|$")
+
+
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Bounds of the sentences of a text, without white space and the signs at their ends.
+
+    Example:
+        >>> text = "It cost 3.5 million. 他去了上海。He left"
+        >>> [text[start:end] for start, end in split_sentences(text)]
+        ['It cost 3.5 million', '他去了上海', 'He left']
+    """
+    found = []
+    behind = 0
+    for match in _SENTENCE_END.finditer(text):
+        start, end = trim(text, behind, match.start())
+        if start < end:
+            found.append((start, end))
+        behind = match.end()
+    return found or [trim(text, 0, len(text))]
+
+
+def _answer(row: Any, start: int, end: int) -> QuestionPrediction:
+    return QuestionPrediction(answer=row.context[start:end], start=start, end=end)
+
+
+def _words(text: str) -> list[str]:
+    return [text[start:end].casefold() for start, end in split_words(text) if any(map(str.isalnum, text[start:end]))]
+
+
+@dataclass(frozen=True)
+class FirstSentence:
+    """The first sentence of the text, whatever is asked."""
+
+    name = "first_sentence"
+    title = "first sentence of the text"
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Answer each of `rows`; nothing is learnt."""
+        return [_answer(row, *split_sentences(row.context)[0]) for row in rows]
+
+
+@dataclass(frozen=True)
+class OverlappingSentence:
+    """The sentence that holds most words of the question; of equals the shorter one."""
+
+    name = "overlap"
+    title = "sentence that shares most words with the question"
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Answer each of `rows`; nothing is learnt."""
+        known: dict[str, list[tuple[tuple[int, int], frozenset[str], int]]] = {}
+        return [_answer(row, *self._choose(row, known)) for row in rows]
+
+    @staticmethod
+    def _choose(row: Any, known: dict[str, list[tuple[tuple[int, int], frozenset[str], int]]]) -> tuple[int, int]:
+        if row.context not in known:
+            sentences = [(bounds, _words(row.context[slice(*bounds)])) for bounds in split_sentences(row.context)]
+            known[row.context] = [(bounds, frozenset(words), len(words)) for bounds, words in sentences]
+        asked = frozenset(_words(row.question))
+        return max(known[row.context], key=lambda one: (len(asked & one[1]), -one[2]))[0]
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """No answer to any question: hard to beat where many have none."""
+
+    name = "no_answer"
+    title = "no answer to any question"
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Answer each of `rows`; nothing is learnt."""
+        return [QuestionPrediction(answer="") for _ in rows]
