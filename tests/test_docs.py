@@ -37,7 +37,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "tunesmith"
 TWINS = [(ROOT / "README.md", ROOT / "README.zh.md")]
-TWINS += [(page, DOCS / "zh" / page.name) for page in sorted(DOCS.glob("*.md"))]
+ENGLISH = sorted(page for folder in (DOCS, DOCS / "tasks") for page in folder.glob("*.md"))
+TWINS += [(page, DOCS / "zh" / page.relative_to(DOCS)) for page in ENGLISH]
 PAGES = [page for twins in TWINS for page in twins] + [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")]
 EACH_PAGE = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
 EACH_TWIN = [pytest.param(twins, id=str(twins[0].relative_to(ROOT))) for twins in TWINS]
@@ -131,8 +132,9 @@ def test_tests_that_are_named_exist(page: Path) -> None:
 def test_every_page_has_a_twin_and_stands_in_the_index() -> None:
     for folder in (DOCS, DOCS / "zh"):
         index = (folder / "README.md").read_text(encoding="utf-8")
-        names = {page.name for page in folder.glob("*.md")} - {"README.md"}
-        assert names == {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+        pages = {page for part in (folder, folder / "tasks") for page in part.glob("*.md")}
+        names = {page.relative_to(folder).as_posix() for page in pages} - {"README.md"}
+        assert names == {page.relative_to(DOCS).as_posix() for page in ENGLISH} - {"README.md"}
         assert {name for name in names if f"({name})" not in index} == set()
 
 
