@@ -14,7 +14,7 @@ LAYERS = [
     | {"interrupts", "optimizer_state", "projection"},
     {"padding"},
     {"model", "folder_lock", "pages"},
-    {"corpora", "model_loading", "vocabulary", "optimization"},
+    {"corpora", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},

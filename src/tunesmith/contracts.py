@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,15 +115,16 @@ class HeadSpec:
 
     Attributes:
         kind: which Hugging Face task class is built: "sequence" or "token"; of pretraining "masked_lm", "causal_lm"
-            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
+            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score);
+            "vectors": the trunk alone, whose token vectors are pooled.
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean" or "max".
         form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
-            the latter two load with tunesmith only.
+            the latter two load with tunesmith only. Of vectors also "normalized": they have length 1.
     """
 
-    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+    kind: Literal["sequence", "token", "masked_lm", "causal_lm", "text_to_text", "replaced_tokens", "vectors"]
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -172,6 +173,8 @@ class Tags:
         units: what the loss is averaged over ("rows", "tokens").
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
+        has_head: of a task: something stands on the trunk that a method can train by itself.
+        regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
     """
 
     head_only: bool = False
@@ -181,6 +184,8 @@ class Tags:
     learning_rate_factor: float = 1.0
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
+    has_head: bool = True
+    regroups: bool = False
 
 
 @dataclass(frozen=True)
@@ -415,6 +420,23 @@ class Task(Objective, Protocol):
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """Competitors to show beside the model, weakest first."""
+        ...
+
+
+@runtime_checkable
+class JudgedTogether(Protocol):
+    """What a task offers besides where an answer is right or wrong among the others only, as which text is nearest.
+
+    Counts still add over rows: each is what one row found among all of them, so a bootstrap draws what is asked, not
+    what is searched.
+    """
+
+    def tally_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
+        """Additive counts of each row; in place of `Task.tally`."""
+        ...
+
+    def compare_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Comparison]:
+        """The answers of each row side by side; in place of `Task.compare`."""
         ...
 
 

@@ -29,7 +29,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     header = {
         "base_model": _base_name(facts),
         "library_name": {"whole": "transformers", "adapter": "peft"}.get(facts["stores"], "tunesmith"),
-        "pipeline_tag": facts["task"]["name"],
+        "pipeline_tag": "sentence-similarity" if _gives_vectors(facts) else facts["task"]["name"],
         "tags": ["tunesmith"],
     }
     parts = [
@@ -91,6 +91,10 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     lines += ['model = ts.load("this-folder")', 'model.predict(["a text"])', "```"]
     head = facts.get("head") or {}
     task = facts["task"]["name"]
+    if _gives_vectors(facts) and _loads_elsewhere(facts):
+        lines += ["", "It is a folder of sentence-transformers too:", "", "```python"]
+        lines += ["from sentence_transformers import SentenceTransformer", ""]
+        return "\n".join([*lines, 'SentenceTransformer("this-folder").encode(["a text"])', "```"])
     if not _loads_elsewhere(facts):
         return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
     if facts["stores"] == "adapter":
@@ -109,8 +113,15 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
 def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
     """Whether Hugging Face or PEFT can load the folder."""
     head = facts.get("head") or {}
+    if _gives_vectors(facts):
+        return bool(facts["stores"] != "delta")
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
     return bool(standard) and facts["stores"] != "delta"
+
+
+def _gives_vectors(facts: Mapping[str, Any]) -> bool:
+    """Whether the trunk alone is the model, and its token vectors are pooled."""
+    return (facts.get("head") or {}).get("kind") == "vectors"
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:

@@ -95,7 +95,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     section = config.train
     schedule = schedule_run(
         group_lengths(groups),
-        Sizes(section.batch_size, section.batch_tokens),
+        Sizes(max(1, section.batch_size // max(map(len, groups))), section.batch_tokens),
         section.seed,
         section.epochs,
         section.max_steps,
@@ -117,7 +117,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
         precision=engine.choose_precision(section.precision, model.device),
         ledgers=ledgers,
-        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens)],
+        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
     )
 
 
@@ -148,13 +148,12 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
     return notices
 
 
-def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int) -> list[str]:
+def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
     if any(found.cut_rows for found in ledgers.values()):
-        said.append(
-            "longer texts: --set model.max_tokens=N where the model allows it, or --set task.long_texts=windows"
-        )
+        windows = ", or --set task.long_texts=windows" if hasattr(task.config, "long_texts") else ""
+        said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
 
 
@@ -186,6 +185,11 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
         f"{share:.0%} of the tokens are unknown to this model's tokenizer, which cannot read these texts; choose a "
         "base model made for their language: --model ID"
     ]
+
+
+def regroups(setup: Setup) -> bool:
+    """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
+    return setup.task.tags.regroups and any(len(group) > 1 for group in setup.groups)
 
 
 def evaluation_interval(setup: Setup) -> int:

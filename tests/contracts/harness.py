@@ -19,7 +19,7 @@ import torch
 from tests.tiny import TEXTS, make_tiny_trunk
 from tunesmith import engine, fitting, inference, judging, labelled_rows, preparation
 from tunesmith.config import RunConfig, resolve_config
-from tunesmith.contracts import Batch, Encoded, Labels, Outputs, Task
+from tunesmith.contracts import Batch, Encoded, JudgedTogether, Labels, Outputs, Task
 from tunesmith.methods import METHODS
 from tunesmith.model import Model
 from tunesmith.optimization import build_optimizer
@@ -72,7 +72,12 @@ def read_sample(path: Path) -> Sample:
 
 SAMPLES = [read_sample(path) for path in FILES]
 EACH_SAMPLE = [pytest.param(sample, id=sample.name) for sample in SAMPLES]
-EACH_PAIR = [pytest.param((sample, method), id=f"{sample.name}+{method}") for sample in SAMPLES for method in METHODS]
+EACH_PAIR = [
+    pytest.param((sample, method), id=f"{sample.name}+{method}")
+    for sample in SAMPLES
+    for method in METHODS
+    if TASKS[sample.task].tags.has_head or not METHODS[method].tags.head_only
+]
 
 
 def kinds_of(sample: Sample, method: str | None = None) -> list[str]:
@@ -128,6 +133,7 @@ def make_job(setup: Setup) -> engine.Job:
         setup.schedule,
         setup.config.train,
         setup.precision,
+        regroup=preparation.regroups(setup),
     )
 
 
@@ -164,6 +170,10 @@ class Frozen:
 
     def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
         return self._task.corrupt(item, random.Random(f"{item.row}/{item.part}"))
+
+
+def is_judged_together(task: Task) -> bool:
+    return isinstance(task, JudgedTogether)
 
 
 def labels_of(sample: Sample, task: Task) -> Labels:

@@ -18,6 +18,7 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.retrieval import Found, rank_candidates, retrieval_counts, retrieval_scores
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "OF_ANY_ROWS",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
+    "Found",
     "classification_counts",
     "classification_scores",
     "confusion",
@@ -37,8 +39,11 @@ __all__ = [
     "number_counts",
     "number_scores",
     "per_class_scores",
+    "rank_candidates",
     "ratio",
     "report_table",
+    "retrieval_counts",
+    "retrieval_scores",
     "row_mistakes",
     "spearman",
     "sum_counts",

@@ -7,12 +7,14 @@ from typing import Any
 
 from tunesmith.config import build_named
 from tunesmith.contracts import Task
+from tunesmith.tasks.embedding import Embedding
 from tunesmith.tasks.text_classification import TextClassification
 from tunesmith.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Any]] = {
     "text-classification": TextClassification,
     "token-classification": TokenClassification,
+    "embedding": Embedding,
 }
 
 
