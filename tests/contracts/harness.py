@@ -1,7 +1,8 @@
 """Sample rows of every task, found by file name, and short runs on tiny trunks; names no task and no method.
 
 A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the
-headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it.
+headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it;
+where answers are judged among each other, so that all of them exchanged are as good, also a "wrong" one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Sample:
         best: headline score of perfect predictions.
         rows: as a user's file has them.
         predictions: the right ones, as the task's Prediction has them.
+        wrong: wrong ones, where the file has them.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Sample:
     best: float
     rows: list[dict[str, Any]]
     predictions: list[dict[str, Any]]
+    wrong: list[dict[str, Any]] = field(default_factory=list)
 
     def make_task(self) -> Task:
         return make_task(self.task, self.options)
@@ -67,7 +70,8 @@ def read_sample(path: Path) -> Sample:
     facts, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     name = path.name.removesuffix(".jsonl")
     rows, predictions = ([line[key] for line in lines] for key in ("row", "prediction"))
-    return Sample(name, name.split(".")[0], facts["options"], facts["best"], rows, predictions)
+    wrong = [line["wrong"] for line in lines if "wrong" in line]
+    return Sample(name, name.split(".")[0], facts["options"], facts["best"], rows, predictions, wrong)
 
 
 SAMPLES = [read_sample(path) for path in FILES]

@@ -25,6 +25,7 @@ from tests.contracts.harness import (
     outputs_of,
 )
 from tunesmith import data, engine, inference, judging
+from tunesmith.contracts import Labels, Task
 from tunesmith.errors import DataError
 from tunesmith.evaluation.scoring import compare_rows
 from tunesmith.packing import group_items, pack
@@ -55,7 +56,7 @@ def test_gold_scores_best_and_anything_else_less(sample: Sample) -> None:
     sign = 1 if task.better == "max" else -1
     wrong = [score(right[turn:] + right[:turn]) for turn in range(1, len(right))]
     if is_judged_together(task):  # all of them exchanged find each other as before
-        wrong = [score([one] * len(right)) for one in right]
+        wrong = [score([task.Prediction.model_validate(prediction) for prediction in sample.wrong])]
     assert max(sign * value for value in wrong) < sign * sample.best
 
 
@@ -68,7 +69,8 @@ def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
     golds = [task.gold(row, labels) for row in rows]
     predictions = [task.Prediction.model_validate(prediction) for prediction in sample.predictions]
     if is_judged_together(task):
-        check_comparisons_together(task, rows, predictions, golds, labels)
+        wrong = [task.Prediction.model_validate(prediction) for prediction in sample.wrong]
+        check_comparisons_together(task, (predictions, wrong), golds, labels)
         return
     for row, prediction, gold in zip(rows, predictions, golds, strict=True):
         same = task.compare(prediction, gold, labels)
@@ -86,14 +88,14 @@ def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
 
 
 def check_comparisons_together(
-    task: Any, rows: list[Any], predictions: list[Any], golds: list[Any], labels: Any
+    task: Task, answers: tuple[list[Any], list[Any]], golds: list[Any], labels: Labels
 ) -> None:
     """The same, where an answer is right or wrong among the others only."""
-    assert all((one.error, one.given) == (0, one.right) for one in compare_rows(task, predictions, golds, labels))
-    others = compare_rows(task, predictions[:1] * len(rows), golds, labels)
-    assert all((one.error == 0) == (one.given == one.right) for one in others)
-    assert all(one.error >= 0 and (one.confidence is None or 0 <= one.confidence <= 1) for one in others)
-    assert any(one.error for one in others)
+    right, wrong = (compare_rows(task, predictions, golds, labels) for predictions in answers)
+    assert all((one.error, one.given) == (0, one.right) for one in right)
+    assert all((one.error == 0) == (one.given == one.right) for one in wrong)
+    assert all(one.error >= 0 and (one.confidence is None or 0 <= one.confidence <= 1) for one in wrong)
+    assert any(one.error for one in wrong)
 
 
 @each_sample

@@ -92,8 +92,8 @@ class Embedding:
         self.config = config
 
     def headline(self, labels: Labels) -> str:
-        """spearman for scored pairs, else recall_at_5."""
-        return "spearman" if labels.kind == SCORED_PAIRS else "recall_at_5"
+        """spearman for scored pairs, triplet_accuracy for triplets, else recall_at_5."""
+        return {SCORED_PAIRS: "spearman", TRIPLETS: "triplet_accuracy"}.get(labels.kind, "recall_at_5")
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """The layout as kind; of labelled texts the labels, of scored pairs the range."""
