@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"interrupts", "optimizer_state", "projection"},
+    | {"interrupts", "optimizer_state", "projection", "vector_file"},
     {"padding"},
     {"model", "folder_lock", "pages"},
     {"corpora", "model_loading", "sentence_folder", "vocabulary", "optimization"},
