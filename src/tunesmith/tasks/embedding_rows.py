@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -87,13 +88,13 @@ class EmbeddingPrediction(BaseModel):
         return self.vectors[0] if len(self.vectors) == 1 else None
 
     @computed_field  # type: ignore[prop-decorator]
-    @property
+    @cached_property  # a bootstrap asks a thousand times
     def similarity(self) -> float | None:
         """Cosine of the first text and the second."""
         return cosine(self.vectors[0], self.vectors[1]) if len(self.vectors) > 1 else None
 
     @computed_field  # type: ignore[prop-decorator]
-    @property
+    @cached_property
     def negative_similarity(self) -> float | None:
         """Cosine of the first text and the third."""
         return cosine(self.vectors[0], self.vectors[2]) if len(self.vectors) > 2 else None
