@@ -1,8 +1,9 @@
 """Text vectors before and after fine-tuning: STS-B by Spearman's correlation, Banking77 by recall at 5.
 
-STS-B: scored pairs; trained on train, the best weights picked on dev, judged on test. Banking77: labelled texts; trained
-on train (a tenth of it held out to pick the weights), judged on test leaving one out: each test text is searched among
-all other test texts, and is found where one of its intent is among the nearest five. Before is the base model itself.
+STS-B: scored pairs; trained on train, the best weights picked on dev, judged on test. Banking77: labelled texts;
+trained on train (a tenth of it held out to pick the weights), judged on test leaving one out: each test text is
+searched among all other test texts, and is found where one of its intent is among the nearest five. Before is the base
+model itself.
 
 Run: python -m benchmarks.embedding --data DIR
 """

@@ -133,7 +133,7 @@ def test_a_folder_of_another_task_replaces_it_whole(trunks: dict[str, Path], sam
 def run(*arguments: str) -> str:
     result = CliRunner().invoke(cli.app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout if "--json" in arguments else result.output
 
 
 def test_the_command_line(trunks: dict[str, Path], sample: Sample, texts: list[str], tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ def _answers(setup: Setup) -> str:
         number = "" if low is None or high is None else f"a number from {low:g} to {high:g}"
         return ": ".join(filter(None, (kind, number)))
     names = ", ".join(labels.names[:6]) + (" …" if len(labels.names) > 6 else "")
-    what = {"multi": "labels, several a row", "entities": "types of entities"}.get(labels.kind, "classes")
-    return f"{len(labels.names)} {what} ({names})"
+    what = {"multi": "labels, several a row", "entities": "types of entities", "labels": "labels of texts"}
+    title = what.get(labels.kind, "classes")
+    return f"{len(labels.names)} {title} ({names})"
 
 
 def _whole(setup: Setup) -> int:

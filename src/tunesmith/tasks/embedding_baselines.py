@@ -61,7 +61,7 @@ class FrozenCosine:
     pooling: str
 
     name = "frozen"
-    title = "before fine-tuning (the base model's own vectors)"
+    title = "before fine-tuning (the base model's vectors)"
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Vectors of each row's texts."""
