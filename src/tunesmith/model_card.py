@@ -92,7 +92,10 @@ def _use(facts: Mapping[str, Any], labels: Labels) -> str:
     head = facts.get("head") or {}
     task = facts["task"]["name"]
     if _gives_vectors(facts) and _loads_elsewhere(facts):
-        lines += ["", "It is a folder of sentence-transformers too:", "", "```python"]
+        needs = (
+            " (with PEFT, and its base under the name in `adapter_config.json`)" if facts["stores"] == "adapter" else ""
+        )
+        lines += ["", f"It is a folder of sentence-transformers too{needs}:", "", "```python"]
         lines += ["from sentence_transformers import SentenceTransformer", ""]
         return "\n".join([*lines, 'SentenceTransformer("this-folder").encode(["a text"])', "```"])
     if not _loads_elsewhere(facts):
