@@ -11,10 +11,10 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"interrupts", "optimizer_state", "projection"},
+    | {"interrupts", "optimizer_state", "projection", "vector_file"},
     {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
-    {"corpora", "model_loading", "vocabulary", "optimization"},
+    {"corpora", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},

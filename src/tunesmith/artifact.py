@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tunesmith.errors import ModelError, UserError
 from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
+from tunesmith.sentence_folder import sentence_files
 
 FACTS = "tunesmith.json"
 CALIBRATION = "calibration.json"
@@ -149,6 +150,8 @@ def _write(
         if facts["stores"] == "adapter":
             adapter = {"base_model_name_or_path": facts["base"]["name"], **facts["adapter"]}
             files[ADAPTER_CONFIG] = _json(adapter).encode()
+        if facts["stores"] != "delta":
+            files |= sentence_files(model)
         files |= {name: text.encode() for name, text in texts.items() if name != CARD}
         ready = scratch / "ready"
         written = durable.write_folder(ready, files, manifest_name=FACTS, manifest=complete)
@@ -203,13 +206,20 @@ def refuse_foreign_report(folder: Path) -> None:
 
 def _publish(ready: Path, folder: Path) -> None:
     """Move the staged files in; the old description goes first and the new one comes last."""
-    new = sorted(path.name for path in ready.iterdir() if path.name != FACTS)
+    files = [path.relative_to(ready).as_posix() for path in ready.rglob("*") if path.is_file()]
+    new = sorted(name for name in files if name != FACTS)
     old = _listed(folder) | ({REPORT} if pages.is_ours(folder / REPORT) else set())
     for name in sorted(old - set(new)):  # weights of another method would be loaded beside ours
         (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # its folder goes when nothing is left in it
+            if "/" in name:
+                (folder / name).parent.rmdir()
     (folder / FACTS).unlink(missing_ok=True)
     for name in new:
+        durable.make_folder((folder / name).parent)
         (ready / name).replace(folder / name)
+        if "/" in name:
+            durable.sync((folder / name).parent)
     durable.sync(folder)
     (ready / FACTS).replace(folder / FACTS)
     durable.sync(folder)
@@ -219,7 +229,7 @@ def _listed(folder: Path) -> set[str]:
     """Names of the files of an older finished model, whole or damaged."""
     try:
         names = json.loads((folder / FACTS).read_bytes())["files"]
-        return {name for name in names if Path(name).name == name}
+        return {name for name in names if durable.is_plain(name)}
     except (OSError, ValueError, TypeError, KeyError):
         return set()
 

@@ -268,7 +268,7 @@ def predict(
     source: Annotated[str | None, typer.Option("--in", metavar="FILE", help="Rows, or - for standard input.")] = None,
     out: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Ends in .jsonl, .csv or .tsv; - or nothing: standard output."),
+        typer.Option(metavar="FILE", help="Ends in .jsonl, .csv, .tsv or, of vectors, .npy; -: standard output."),
     ] = None,
     setting: Settings = None,
     skip_bad: SkipBad = False,

@@ -87,7 +87,7 @@ class TrainSection(Section):
     learning_rate: float | None = Field(default=None, gt=0)
     """Highest learning rate; default: a rule of the trunk's width and the method, printed in the plan."""
     batch_size: int = Field(default=16, ge=1)
-    """Rows (groups) in an optimizer step."""
+    """Rows in an optimizer step; at least one group where a task compares rows with each other."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Fill each step with rows up to so many tokens instead of a fixed number of rows."""
     micro_batch_tokens: int = Field(default=8192, ge=1)

@@ -120,19 +120,19 @@ class HeadSpec:
     Attributes:
         kind: which Hugging Face task class is built: "sequence", "token", "multiple_choice" (one score a sequence,
             several sequences a row) or "question_answering" (scores of each token as the first and as the last of the
-            answer); of pretraining "masked_lm", "causal_lm" or "text_to_text" (a score of each entry of the vocabulary
-            for each token), "replaced_tokens" (one score).
+            answer); "vectors": the trunk alone, whose token vectors are pooled; of pretraining "masked_lm", "causal_lm"
+            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
             vectors at the places of its items).
         form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
-            the latter two load with tunesmith only.
+            the latter two load with tunesmith only. Of vectors also "normalized": they have length 1.
         vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
         added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
 
-    kind: Literal["sequence", "token", "multiple_choice", "question_answering"] | PretrainingHead
+    kind: Literal["sequence", "token", "multiple_choice", "question_answering", "vectors"] | PretrainingHead
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -192,6 +192,8 @@ class Tags:
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
         kept_together: the text of a row, by its place, whose rows all go into the same split; None: all its texts.
+        has_head: of a task: something stands on the trunk that a method can train by itself.
+        regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
     """
 
     head_only: bool = False
@@ -202,6 +204,8 @@ class Tags:
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
     kept_together: int | None = None
+    has_head: bool = True
+    regroups: bool = False
 
 
 @dataclass(frozen=True)
@@ -455,6 +459,23 @@ class Deciding(Protocol):
 
     def decide(self, prediction: Any, threshold: float) -> Any:
         """The prediction as that threshold has it; what it says of other answers stays."""
+        ...
+
+
+@runtime_checkable
+class JudgedTogether(Protocol):
+    """What a task offers besides where an answer is right or wrong among the others only, as which text is nearest.
+
+    Counts still add over rows: each is what one row found among all of them, so a bootstrap draws what is asked, not
+    what is searched.
+    """
+
+    def tally_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
+        """Additive counts of each row; in place of `Task.tally`."""
+        ...
+
+    def compare_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Comparison]:
+        """The answers of each row side by side; in place of `Task.compare`."""
         ...
 
 

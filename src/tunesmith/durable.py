@@ -101,7 +101,7 @@ def write_folder(
 
     Args:
         final: the folder; must not exist. Its parents are made.
-        files: plain file names → content.
+        files: plain file names, or one of a folder and one of a file with "/" between → content.
         manifest_name: file that is written last and proves that the others are whole.
         manifest: facts to put into it, JSON values; "files" is added.
 
@@ -121,14 +121,18 @@ def write_folder(
     """
     if final.exists():
         raise UserError(f"{final} exists already", fix="remove it or choose another folder")
-    if any(not _plain(name) or name == manifest_name for name in files) or {"files", _SEAL} & set(manifest):
+    if any(not is_plain(name) or name == manifest_name for name in files) or {"files", _SEAL} & set(manifest):
         raise ValueError(f"wanted plain file names other than {manifest_name}, and no fact named files or {_SEAL}")
     with disk_errors(final):
         make_folder(final.parent)
         with _temporary_beside(final) as temporary:
             os.mkdir(temporary)
             with _held(temporary):
+                for folder in sorted({name.partition("/")[0] for name in files if "/" in name}):
+                    os.mkdir(temporary / folder)
                 listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
+                for folder in sorted({name.partition("/")[0] for name in files if "/" in name}):
+                    sync(temporary / folder)
                 content = _read_back({**manifest, "files": listed})
                 _write_bytes(temporary / manifest_name, _sealed(content))
                 sync(temporary)
@@ -307,7 +311,7 @@ def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
         seal = content.pop(_SEAL)
         if seal != _seal(content):
             raise DamagedFolder(folder, name, "its own SHA-256 differs: damaged, or edited by hand")
-        if all(_plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()):
+        if all(is_plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()):
             return dict(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
@@ -323,8 +327,15 @@ def _look(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
         raise DamagedFolder(folder, name, f"cannot be read, {error.strerror}") from error
 
 
-def _plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not re.search(r"[/\\:\0]", name)
+def is_plain(name: str) -> bool:
+    """Whether a name is one of a file in a folder, or in a folder of that, and leads nowhere else.
+
+    Example:
+        >>> is_plain("a.txt"), is_plain("1_Pooling/config.json"), is_plain("../a.txt"), is_plain("/a")
+        (True, True, False, False)
+    """
+    parts = name.split("/")
+    return len(parts) <= 2 and all(part not in ("", ".", "..") and not re.search(r"[\\:\0]", part) for part in parts)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tunesmith.dropout import MaskPool
 from tunesmith.errors import ConfigError, TrainingError
 from tunesmith.model import Model
 from tunesmith.optimization import gradient_norm, schedule_factor, set_learning_rate, step_clipped
-from tunesmith.packing import Schedule, fill, pack
+from tunesmith.packing import Schedule, deal, fill, group_lengths, pack
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Job:
         settings: schedule shape, clipping, precision.
         precision: torch.bfloat16 for autocast, torch.float32 for none.
         penalty: added to the loss of each micro-batch, or None.
+        regroup: deal the items into groups of the same sizes anew in each epoch.
     """
 
     model: Model
@@ -51,6 +52,7 @@ class Job:
     settings: TrainSection
     precision: torch.dtype = torch.float32
     penalty: Penalty | None = None
+    regroup: bool = False
 
 
 def steps(
@@ -71,13 +73,17 @@ def steps(
     parameters = [p for p in job.model.parameters() if p.requires_grad]
     keep_freed_memory()
     job.model.train()
+    dealt_for, dealt, lengths_tokens = -1, job.groups, job.schedule.lengths_tokens
     with _pooled_masks(job), fixed_order(job.model.device):
         for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
             began = time.perf_counter()
             factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
             learning_rate = set_learning_rate(optimizer, factor)
-            chosen = sorted(chosen, key=job.schedule.lengths_tokens.__getitem__)  # attention then pads little
-            groups = [_corrupted(job, index, epoch) for index in chosen]
+            if job.regroup and epoch != dealt_for:
+                dealt_for, dealt = epoch, _dealt_anew(job, epoch)
+                lengths_tokens = tuple(group_lengths(dealt))
+            chosen = sorted(chosen, key=lengths_tokens.__getitem__)  # attention then pads little
+            groups = [_corrupted(job, dealt[index], epoch) for index in chosen]
             lengths = [sum(item.length_tokens for item in group) for group in groups]
             while True:
                 runs = fill(range(len(groups)), lengths, budget_tokens)
@@ -234,12 +240,16 @@ def choose_device(wished: str) -> torch.device:
     return torch.device(chosen)
 
 
-def _corrupted(job: Job, index: int, epoch: int) -> list[Encoded]:
+def _dealt_anew(job: Job, epoch: int) -> list[list[Encoded]]:
+    """The job's items in other groups of the same sizes: those of one epoch."""
+    items = [item for group in job.groups for item in group]
+    places = deal([len(group) for group in job.groups], job.settings.seed, epoch)
+    return [[items[place] for place in group] for group in places]
+
+
+def _corrupted(job: Job, group: Sequence[Encoded], epoch: int) -> list[Encoded]:
     seed = job.settings.seed
-    return [
-        job.task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}"))
-        for item in job.groups[index]
-    ]
+    return [job.task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}")) for item in group]
 
 
 def _halved(

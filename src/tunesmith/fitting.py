@@ -23,6 +23,7 @@ from tunesmith import (
     engine,
     inference,
     judging,
+    preparation,
     reporting,
     vocabulary,
 )
@@ -110,7 +111,14 @@ class _Fitting:
         self.identity = make_identity(setup, trainable)
         course = Course(
             job=engine.Job(
-                setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, setup.precision
+                setup.model,
+                setup.task,
+                setup.labels,
+                setup.groups,
+                setup.schedule,
+                setup.config.train,
+                setup.precision,
+                regroup=preparation.regroups(setup),
             ),
             learning_rate=setup.learning_rate.value,
             identity=self.identity,

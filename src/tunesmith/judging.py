@@ -16,7 +16,7 @@ from tunesmith.config import EvaluateSection
 from tunesmith.contracts import Encoded, Labels, Task
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.paired import difference
-from tunesmith.evaluation.scoring import Evaluation, score_predictions, to_json
+from tunesmith.evaluation.scoring import Evaluation, score_predictions, tally_rows, to_json
 from tunesmith.metrics import sum_counts
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
@@ -29,7 +29,7 @@ BEFORE = "frozen"
 
 def quick_scores(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
     """Every score, without intervals."""
-    counts = sum_counts(task.tally(p, gold, labels) for p, gold in zip(predictions, golds, strict=True))
+    counts = sum_counts(tally_rows(task, predictions, golds, labels))
     return {**task.score(counts, labels), **task.score_rows(predictions, golds, labels)}
 
 

@@ -149,9 +149,16 @@ def _auto_class(kind: str) -> str:
 def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
     """Whether Hugging Face or PEFT can load the folder; PEFT would not give the base model the tokens added to it."""
     head = facts.get("head") or {}
+    if _gives_vectors(facts):
+        return bool(facts["stores"] != "delta")
     standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
     lacks_tokens = bool(head.get("added_tokens")) and facts["stores"] != "whole"
     return bool(standard) and facts["stores"] != "delta" and not lacks_tokens
+
+
+def _gives_vectors(facts: Mapping[str, Any]) -> bool:
+    """Whether the trunk alone is the model, and its token vectors are pooled."""
+    return (facts.get("head") or {}).get("kind") == "vectors"
 
 
 def _units(facts: Mapping[str, Any]) -> list[str]:

@@ -49,6 +49,7 @@ CLASSES: dict[str, Any] = {
     "text_to_text": transformers.AutoModelForSeq2SeqLM,
     "replaced_tokens": transformers.AutoModelForPreTraining,
     "question_answering": transformers.AutoModelForQuestionAnswering,
+    "vectors": transformers.AutoModel,
 }
 TITLES = {
     "sequence": "sequence classification",
@@ -59,6 +60,7 @@ TITLES = {
     "text_to_text": "text to text",
     "replaced_tokens": "replaced-token detection",
     "question_answering": "question answering",
+    "vectors": "text vectors",
 }
 
 
@@ -111,6 +113,8 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
             ) from error
         _refuse_gaps(hf, found, base)
         add_tokens(hf, tokenizer, head.added_tokens)
+        if head.kind == "vectors":
+            _drop_pooler(hf)
         model = Model(hf, tokenizer, head, options.max_tokens)
         choose_trunk_path(model)
     return model
@@ -164,12 +168,20 @@ def set_dropout(config: Any, share: float | None) -> None:
 def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
     """Only what stands on the trunk may be new: a trunk with gaps would start from noise without a word."""
     new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    gaps = sorted(n for n in new if n.startswith(f"{hf.base_model_prefix}.") and ".pooler." not in n)
+    trunk = "" if hf.base_model is hf else f"{hf.base_model_prefix}."
+    gaps = sorted(n for n in new if n.startswith(trunk) and "pooler" not in n.split("."))
     if gaps:
         raise ModelError(
             f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
             fix="give a folder whose weights and config.json belong together",
         )
+
+
+def _drop_pooler(hf: Any) -> None:
+    """Take out the layer that classifiers read: vectors are pooled from token vectors, it would never be trained."""
+    for name in ("pooler", "pooler_activation"):
+        if getattr(hf, name, None) is not None:
+            setattr(hf, name, None)
 
 
 def load_tokenizer(folder: Path) -> Any:

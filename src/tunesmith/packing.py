@@ -5,6 +5,7 @@ The order of an epoch depends on (seed, epoch) and nothing else, so a run can be
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,20 @@ def plan_epoch(lengths_tokens: Sequence[int], sizes: Sizes, seed: int, epoch: in
     if sizes.batch_tokens is None:
         return [order[start : start + sizes.batch_size] for start in range(0, len(order), sizes.batch_size)]
     return fill(order, lengths_tokens, sizes.batch_tokens)
+
+
+def deal(sizes: Sequence[int], seed: int, epoch: int) -> list[list[int]]:
+    """Deal the items 0 … N-1 into groups of these sizes in a shuffled order, a function of (seed, epoch) alone.
+
+    Example:
+        >>> dealt = deal([2, 1], seed=1, epoch=0)
+        >>> [len(group) for group in dealt], sorted(sum(dealt, []))
+        ([2, 1], [0, 1, 2])
+    """
+    order = list(range(sum(sizes)))
+    random.Random(f"deal/{seed}/{epoch}").shuffle(order)
+    taken = iter(order)
+    return [list(itertools.islice(taken, size)) for size in sizes]
 
 
 def fill(order: Sequence[int], lengths_tokens: Sequence[int], budget_tokens: int) -> list[list[int]]:

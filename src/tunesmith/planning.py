@@ -30,7 +30,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
         + _vocabulary(setup),
         "learning rate": f"{setup.learning_rate.value:g} ({setup.learning_rate.reason}), {config.train.schedule}, "
         f"warm-up {config.train.warmup:.0%}",
-        "steps": f"{schedule.total_steps:,}, {_size(config)} each, {_epochs(schedule)}; "
+        "steps": f"{schedule.total_steps:,}, {_size(setup)} each, {_epochs(schedule)}; "
         f"a look at dev every {evaluation_interval(setup):,}",
         "memory": f"about {estimate_memory_bytes(setup) / 1e9:.1f} GB",
         "folder": str(folder),
@@ -51,11 +51,14 @@ def _answers(setup: Setup) -> str:
     if not labels.names and labels.kind != "number":
         return f"right answers given as {labels.kind}"
     if not labels.names:
-        low, high = labels.statistics["low"], labels.statistics["high"]
-        return f"a number from {low:g} to {high:g}"
+        kind = "" if labels.kind == "number" else labels.kind.replace("_", " ")
+        low, high = labels.statistics.get("low"), labels.statistics.get("high")
+        number = "" if low is None or high is None else f"a number from {low:g} to {high:g}"
+        return ": ".join(filter(None, (kind, number)))
     names = ", ".join(labels.names[:6]) + (" …" if len(labels.names) > 6 else "")
-    what = {"multi": "labels, several a row", "entities": "types of entities"}.get(labels.kind, "classes")
-    return f"{len(labels.names)} {what} ({names})"
+    what = {"multi": "labels, several a row", "entities": "types of entities", "labels": "labels of texts"}
+    title = what.get(labels.kind, "classes")
+    return f"{len(labels.names)} {title} ({names})"
 
 
 def _whole(setup: Setup) -> int:
@@ -84,10 +87,11 @@ def _epochs(schedule: Schedule) -> str:
     return f"{round(done, 2):g} {'epoch' if round(done, 2) == 1 else 'epochs'}"
 
 
-def _size(config: RunConfig) -> str:
-    if config.train.batch_tokens:
-        return f"up to {config.train.batch_tokens:,} tokens"
-    return f"{config.train.batch_size} rows"
+def _size(setup: Setup) -> str:
+    section, largest = setup.config.train, max(map(len, setup.groups))
+    if section.batch_tokens:
+        return f"up to {section.batch_tokens:,} tokens"
+    return f"{setup.schedule.sizes.batch_size * largest} rows" + (f" in groups of {largest}" if largest > 1 else "")
 
 
 def full_command(setup: Setup, folder: Path) -> str:

@@ -1,8 +1,9 @@
-"""Answers written row by row beside the records they belong to: JSON lines, CSV or TSV.
+"""Answers written row by row beside the records they belong to: JSON lines, CSV or TSV; vectors also as NumPy array.
 
 - JSON lines: the record as it came, with one more key, `prediction`, that holds the whole answer.
 - CSV and TSV: the record's columns, then one column `predicted_<field>` for each field of the answer that is
   no table itself (`predicted_label`, `predicted_probability`); several labels are joined by `|`.
+- NPY: the vectors alone, one a row, float32.
 
 A name that is taken gets a number: `prediction (2)`. A file appears under its name when it is complete.
 
@@ -30,15 +31,16 @@ from tunesmith.data import BadRow, RowStream, bad_rows_error
 from tunesmith.data.options import unique_names
 from tunesmith.data.rejects import SHOWN_ROWS, display
 from tunesmith.errors import DataError
+from tunesmith.vector_file import VectorFile
 
-OutputFormat = Literal["jsonl", "csv", "tsv"]
+OutputFormat = Literal["jsonl", "csv", "tsv", "npy"]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 KEY = "prediction"
 NOT_WRITTEN = {".parquet", ".pq", ".xlsx", ".xls", ".json", ".zip", ".bz2", ".xz", ".zst"}
 
 
 def choose_format(target: str) -> OutputFormat:
-    """The format that a file name asks for; JSON lines unless it ends in .csv or .tsv (also .gz).
+    """The format that a file name asks for; JSON lines unless it ends in .csv or .tsv (also .gz), or .npy.
 
     Raises:
         DataError: it asks for a format that is not written.
@@ -48,8 +50,12 @@ def choose_format(target: str) -> OutputFormat:
         ('csv', 'jsonl')
     """
     suffix = Path(target.lower().removesuffix(".gz")).suffix
-    if suffix in NOT_WRITTEN:
-        raise DataError(f"{target} asks for {suffix}, which is not written", fix="end it in .jsonl, .csv or .tsv")
+    if suffix in NOT_WRITTEN or target.lower().endswith(".npy.gz"):
+        raise DataError(
+            f"{target} asks for {suffix}, which is not written", fix="end it in .jsonl, .csv or .tsv; vectors in .npy"
+        )
+    if suffix == ".npy":
+        return "npy"
     return "csv" if suffix == ".csv" else "tsv" if suffix in {".tsv", ".tab"} else "jsonl"
 
 
@@ -124,6 +130,34 @@ class PredictionWriter:
         self.table.writerow([make_cell(cell) for cell in cells])
 
 
+class VectorWriter:
+    """Writes the vector of each answer and nothing else.
+
+    Args:
+        file: what is written to.
+    """
+
+    def __init__(self, file: VectorFile) -> None:
+        self.file = file
+
+    def write(
+        self, records: Sequence[Mapping[str, Any]], predictions: Sequence[BaseModel], lines: Sequence[int]
+    ) -> None:
+        """Write rows in order; `lines` are their places in the source.
+
+        Raises:
+            DataError: an answer is no vector.
+        """
+        vectors = [getattr(prediction, "vector", None) for prediction in predictions]
+        for vector, line in zip(vectors, lines, strict=True):
+            if vector is None:
+                raise DataError(
+                    f"the answer to line {line:,} is no vector, and .npy holds nothing else",
+                    fix="give rows of one text to a model for embedding, or end --out in .jsonl",
+                )
+        self.file.add(vectors)
+
+
 def make_cell(value: Any) -> str:
     """A value as a cell that no spreadsheet runs as a formula.
 
@@ -188,11 +222,18 @@ def open_output(target: str, stdout: BinaryIO) -> Iterator[TextIO]:
         finally:
             stream.detach()
         return
+    with _open_file(target) as raw, _pack(raw, Path(target)) as packed, _as_text(packed) as stream:
+        yield stream
+
+
+@contextmanager
+def _open_file(target: str) -> Iterator[BinaryIO]:
+    """Open a file for bytes that appears under its name when the block ends well."""
     path = Path(target)
     partial = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as raw, _pack(raw, path) as packed, _as_text(packed) as stream:
-            yield stream
+        with partial.open("wb") as raw:
+            yield raw
         with partial.open("rb") as complete:
             os.fsync(complete.fileno())
         os.replace(partial, path)
@@ -211,6 +252,20 @@ def _pack(raw: BinaryIO, path: Path) -> BinaryIO:
 
 def _as_text(stream: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+@contextmanager
+def _open_writer(stream: RowStream, target: str, stdout: BinaryIO) -> Iterator[PredictionWriter | VectorWriter]:
+    """What writes the answers in the format of the target."""
+    kind = choose_format(target)
+    if kind == "npy":
+        with _open_file(target) as raw:
+            file = VectorFile(raw)
+            yield VectorWriter(file)
+            file.finish()
+        return
+    with open_output(target, stdout) as output:
+        yield PredictionWriter(output, kind, stream.columns)
 
 
 @dataclass(frozen=True)
@@ -254,8 +309,7 @@ def write_predictions(
     rows, rejected, examples = 0, 0, list[BadRow]()
     rejects = None if target == "-" else Path(f"{target}.rejected.jsonl")
     with ExitStack() as stack:
-        output = stack.enter_context(open_output(target, stdout))
-        writer = PredictionWriter(output, choose_format(target), stream.columns)
+        writer = stack.enter_context(_open_writer(stream, target, stdout))
         aside: TextIO | None = None
         for chunk in stream:
             rows, rejected = rows + len(chunk.rows), rejected + len(chunk.rejected)

@@ -95,7 +95,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     section = config.train
     schedule = schedule_run(
         group_lengths(groups),
-        Sizes(section.batch_size, section.batch_tokens),
+        Sizes(max(1, section.batch_size // max(map(len, groups))), section.batch_tokens),
         section.seed,
         section.epochs,
         section.max_steps,
@@ -190,6 +190,11 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
         f"{share:.0%} of the tokens are unknown to this model's tokenizer, which cannot read these texts; choose a "
         "base model made for their language: --model ID"
     ]
+
+
+def regroups(setup: Setup) -> bool:
+    """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
+    return setup.task.tags.regroups and any(len(group) > 1 for group in setup.groups)
 
 
 def evaluation_interval(setup: Setup) -> int:

@@ -1,7 +1,8 @@
 """Sample rows of every task, found by file name, and short runs on tiny trunks; names no task and no method.
 
 A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the
-headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it.
+headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it;
+where answers are judged among each other, so that all of them exchanged are as good, also a "wrong" one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from tests.tiny import TEXTS, make_tiny_trunk
 from tunesmith import engine, fitting, inference, judging, labelled_rows, preparation
 from tunesmith.config import RunConfig, resolve_config
-from tunesmith.contracts import Batch, Encoded, Labels, Outputs, Task
+from tunesmith.contracts import Batch, Encoded, JudgedTogether, Labels, Outputs, Task
 from tunesmith.methods import METHODS
 from tunesmith.model import Model
 from tunesmith.optimization import build_optimizer
@@ -47,6 +48,7 @@ class Sample:
         best: headline score of perfect predictions.
         rows: as a user's file has them.
         predictions: the right ones, as the task's Prediction has them.
+        wrong: wrong ones, where the file has them.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Sample:
     best: float
     rows: list[dict[str, Any]]
     predictions: list[dict[str, Any]]
+    wrong: list[dict[str, Any]] = field(default_factory=list)
 
     def make_task(self) -> Task:
         return make_task(self.task, self.options)
@@ -67,12 +70,18 @@ def read_sample(path: Path) -> Sample:
     facts, *lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     name = path.name.removesuffix(".jsonl")
     rows, predictions = ([line[key] for line in lines] for key in ("row", "prediction"))
-    return Sample(name, name.split(".")[0], facts["options"], facts["best"], rows, predictions)
+    wrong = [line["wrong"] for line in lines if "wrong" in line]
+    return Sample(name, name.split(".")[0], facts["options"], facts["best"], rows, predictions, wrong)
 
 
 SAMPLES = [read_sample(path) for path in FILES]
 EACH_SAMPLE = [pytest.param(sample, id=sample.name) for sample in SAMPLES]
-EACH_PAIR = [pytest.param((sample, method), id=f"{sample.name}+{method}") for sample in SAMPLES for method in METHODS]
+EACH_PAIR = [
+    pytest.param((sample, method), id=f"{sample.name}+{method}")
+    for sample in SAMPLES
+    for method in METHODS
+    if TASKS[sample.task].tags.has_head or not METHODS[method].tags.head_only
+]
 
 
 def kinds_of(sample: Sample, method: str | None = None) -> list[str]:
@@ -128,6 +137,7 @@ def make_job(setup: Setup) -> engine.Job:
         setup.schedule,
         setup.config.train,
         setup.precision,
+        regroup=preparation.regroups(setup),
     )
 
 
@@ -164,6 +174,10 @@ class Frozen:
 
     def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
         return self._task.corrupt(item, random.Random(f"{item.row}/{item.part}"))
+
+
+def is_judged_together(task: Task) -> bool:
+    return isinstance(task, JudgedTogether)
 
 
 def labels_of(sample: Sample, task: Task) -> Labels:

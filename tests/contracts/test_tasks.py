@@ -20,6 +20,7 @@ from tests.contracts.harness import (
     PLAIN_METHOD,
     SAMPLES,
     Sample,
+    is_judged_together,
     kinds_of,
     labels_of,
     make_job,
@@ -27,7 +28,9 @@ from tests.contracts.harness import (
     outputs_of,
 )
 from tunesmith import data, engine, inference, judging
+from tunesmith.contracts import Labels, Task
 from tunesmith.errors import DataError
+from tunesmith.evaluation.scoring import compare_rows
 from tunesmith.packing import group_items, pack
 from tunesmith.preparation import Setup
 from tunesmith.tasks import TASKS
@@ -55,6 +58,8 @@ def test_gold_scores_best_and_anything_else_less(sample: Sample) -> None:
     assert score(right) == pytest.approx(sample.best)
     sign = 1 if task.better == "max" else -1
     wrong = [score(right[turn:] + right[:turn]) for turn in range(1, len(right))]
+    if is_judged_together(task):  # all of them exchanged find each other as before
+        wrong = [score([task.Prediction.model_validate(prediction) for prediction in sample.wrong])]
     assert max(sign * value for value in wrong) < sign * sample.best
 
 
@@ -66,6 +71,10 @@ def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
     labels = labels_of(sample, task)
     golds = [task.gold(row, labels) for row in rows]
     predictions = [task.Prediction.model_validate(prediction) for prediction in sample.predictions]
+    if is_judged_together(task):
+        wrong = [task.Prediction.model_validate(prediction) for prediction in sample.wrong]
+        check_comparisons_together(task, (predictions, wrong), golds, labels)
+        return
     for row, prediction, gold in zip(rows, predictions, golds, strict=True):
         same = task.compare(prediction, gold, labels)
         assert (same.error, same.given) == (0, same.right)
@@ -79,6 +88,17 @@ def test_answers_are_compared_as_people_read_them(sample: Sample) -> None:
             wrong = sum(mark.kind != "right" for mark in one.marks)
             assert not one.marks or wrong == one.error
     assert any(task.compare(prediction, gold, labels).error for prediction in predictions for gold in golds)
+
+
+def check_comparisons_together(
+    task: Task, answers: tuple[list[Any], list[Any]], golds: list[Any], labels: Labels
+) -> None:
+    """The same, where an answer is right or wrong among the others only."""
+    right, wrong = (compare_rows(task, predictions, golds, labels) for predictions in answers)
+    assert all((one.error, one.given) == (0, one.right) for one in right)
+    assert all((one.error == 0) == (one.given == one.right) for one in wrong)
+    assert all(one.error >= 0 and (one.confidence is None or 0 <= one.confidence <= 1) for one in wrong)
+    assert any(one.error for one in wrong)
 
 
 @each_sample

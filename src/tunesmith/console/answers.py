@@ -59,6 +59,8 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
         return (printable(answer) or "(none)") + (UNSURE if prediction.get("abstained") else "")
     if "triples" in prediction:
         return "\n".join(map(_triple, prediction["triples"])) or "(none)"
+    if "similarity" in prediction:
+        return format_vector(prediction)
     if "entities" not in prediction:
         return format_label(prediction["label"]) + (UNSURE if prediction.get("abstained") else "")
     found = [
@@ -72,6 +74,21 @@ def format_answer(prediction: Mapping[str, Any]) -> str:
 def _triple(found: Mapping[str, Any]) -> str:
     parts = " | ".join(printable(found[key]) for key in ("head", "relation", "tail"))
     return f"{parts} ({found['confidence']:.2f})"
+
+
+def format_vector(prediction: Mapping[str, Any]) -> str:
+    """The cosine of two texts, or the first numbers of one text's vector.
+
+    Example:
+        >>> format_vector({"similarity": 0.91234, "vector": None})
+        'cosine 0.912'
+        >>> format_vector({"similarity": None, "vector": [0.5, -0.25, 1, 0]})
+        '0.500 -0.250 1.000 … (4 numbers)'
+    """
+    if prediction["similarity"] is not None:
+        return f"cosine {prediction['similarity']:.3f}"
+    numbers = prediction["vector"]
+    return " ".join(f"{number:.3f}" for number in numbers[:3]) + f" … ({len(numbers)} numbers)"
 
 
 def format_label(label: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tunesmith.contracts import Counts, Labels, Task
+from tunesmith.contracts import Comparison, Counts, JudgedTogether, Labels, Task
 from tunesmith.errors import DataError
 from tunesmith.evaluation import intervals
 from tunesmith.evaluation.intervals import Interval
@@ -70,7 +70,7 @@ def score_predictions(
     if len(predictions) != len(golds):
         message = f"{len(predictions)} predictions and {len(golds)} right answers, wanted as many of each"
         raise DataError(message, fix="predict every row of the labelled file")
-    row_counts = [task.tally(p, gold, labels) for p, gold in zip(predictions, golds, strict=True)]
+    row_counts = tally_rows(task, predictions, golds, labels)
     scores = intervals.bootstrap_intervals(row_counts, scorer(task, labels), resamples=resamples, seed=seed)
     if task.score_rows(predictions, golds, labels):
         by_rows = row_scorer(task, labels)
@@ -86,6 +86,20 @@ def score_predictions(
         golds=golds,
         n=len(golds),
     )
+
+
+def tally_rows(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
+    """Additive counts of each row, those of tasks that judge rows among each other, too."""
+    if isinstance(task, JudgedTogether):
+        return task.tally_together(predictions, golds, labels)
+    return [task.tally(prediction, gold, labels) for prediction, gold in zip(predictions, golds, strict=True)]
+
+
+def compare_rows(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Comparison]:
+    """Each answer beside the right one, likewise."""
+    if isinstance(task, JudgedTogether):
+        return task.compare_together(predictions, golds, labels)
+    return [task.compare(prediction, gold, labels) for prediction, gold in zip(predictions, golds, strict=True)]
 
 
 def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds: float) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from tunesmith.config import Section
 from tunesmith.contracts import Tags
+from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
 
@@ -28,9 +29,19 @@ class Head:
         self.config = config
 
     def apply(self, model: Model) -> None:
-        """Freeze every parameter of the trunk."""
+        """Freeze every parameter of the trunk.
+
+        Raises:
+            MethodError: nothing stands on it.
+        """
+        head = model.head_parameters()
+        if not head:
+            raise MethodError(
+                "method head trains what stands on the trunk, and of this task nothing does",
+                fix="use --method full, or lora, which leaves the trunk as it was",
+            )
         model.requires_grad_(False)
-        for parameter in model.head_parameters():
+        for parameter in head:
             parameter.requires_grad_(True)
 
     def merge(self, model: Model) -> None:

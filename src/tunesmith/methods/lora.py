@@ -18,6 +18,14 @@ from tunesmith.contracts import Tags
 from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
+TASK_TYPES = {
+    "sequence": "SEQ_CLS",
+    "token": "TOKEN_CLS",
+    "question_answering": "QUESTION_ANS",
+    "vectors": "FEATURE_EXTRACTION",
+}
+"""What PEFT calls the kinds of heads; it has no name for the others."""
+
 
 class LoraConfig(Section):
     """Options of LoRA."""
@@ -93,7 +101,7 @@ class Lora:
 
     def _targets(self, model: Model) -> list[str]:
         """Names of the layers to change, within the Hugging Face model."""
-        trunk = f"{model.hf.base_model_prefix}."
+        trunk = "" if model.hf.base_model is model.hf else f"{model.hf.base_model_prefix}."
         linear = [name for name, layer in model.hf.named_modules() if name.startswith(trunk) and _is_linear(layer)]
         linear = [name for name in linear if ".pooler" not in name]
         if self.config.targets == "all":
@@ -121,9 +129,7 @@ class Lora:
         changed = {name: layer for name, layer in model.hf.named_modules() if isinstance(layer, LowRank)}
         return {
             "peft_type": "LORA",
-            "task_type": {"sequence": "SEQ_CLS", "token": "TOKEN_CLS", "question_answering": "QUESTION_ANS"}.get(
-                model.head_spec.kind
-            ),
+            "task_type": TASK_TYPES.get(model.head_spec.kind),
             "r": self.config.rank,
             "lora_alpha": self.config.alpha,
             "lora_dropout": self.config.dropout,

@@ -28,6 +28,7 @@ from tunesmith.metrics.questions import (
 )
 from tunesmith.metrics.ranking import ranking_counts, ranking_scores
 from tunesmith.metrics.relations import relation_scores, relation_table, split_direction
+from tunesmith.metrics.retrieval import Found, rank_candidates, retrieval_counts, retrieval_scores
 from tunesmith.metrics.tables import display_width, report_table
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "OF_ANY_ROWS",
     "SHARES_OF_ROWS",
     "SMALLER_IS_BETTER",
+    "Found",
     "answer_f1",
     "answer_words",
     "classification_counts",
@@ -53,12 +55,15 @@ __all__ = [
     "per_class_scores",
     "question_counts",
     "question_scores",
+    "rank_candidates",
     "ranking_counts",
     "ranking_scores",
     "ratio",
     "relation_scores",
     "relation_table",
     "report_table",
+    "retrieval_counts",
+    "retrieval_scores",
     "row_mistakes",
     "spearman",
     "split_direction",

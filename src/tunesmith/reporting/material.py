@@ -11,6 +11,7 @@ from typing import Any
 
 from tunesmith.artifact import Artifact
 from tunesmith.contracts import Comparison, Encoded, Labels, Task
+from tunesmith.evaluation.scoring import compare_rows
 
 CURVES = "metrics.jsonl"
 
@@ -42,8 +43,7 @@ class JudgedRows:
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """Each answer beside the right one."""
-        pairs = zip(self.predictions, self.golds, strict=True)
-        return [self.task.compare(prediction, gold, self.labels) for prediction, gold in pairs]
+        return compare_rows(self.task, self.predictions, self.golds, self.labels)
 
 
 @dataclass(frozen=True)

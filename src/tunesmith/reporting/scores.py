@@ -112,7 +112,9 @@ def _rivals(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _title(metrics: Mapping[str, Any], key: str, words: Words) -> str:
-    return words.name("baseline", key, metrics.get("baseline_titles", {}).get(key, key))
+    """What a competitor is called: by its own title, or as most tasks mean its name."""
+    title = metrics.get("baseline_titles", {}).get(key, key)
+    return words.name("baseline_title", title, words.name("baseline", key, title))
 
 
 def compare_systems(metrics: Mapping[str, Any], words: Words) -> tuple[list[System], Markup]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.contracts import Counts
 from tunesmith.evaluation.intervals import Interval, bootstrap_intervals
+from tunesmith.evaluation.scoring import tally_rows
 from tunesmith.metrics import OF_ANY_ROWS, SMALLER_IS_BETTER, sum_counts
 from tunesmith.pages import visible
 from tunesmith.pages.charts import Score, axis_track, interval_track
@@ -68,8 +69,7 @@ class Slices:
 def find_slices(judged: JudgedRows) -> Slices | None:
     """Score every part that is large enough; None where no score means the same on any rows, or no part is."""
     task, labels = judged.task, judged.labels
-    pairs = zip(judged.predictions, judged.golds, strict=True)
-    counts = [task.tally(prediction, gold, labels) for prediction, gold in pairs]
+    counts = tally_rows(task, judged.predictions, judged.golds, labels)
     scores = task.score(sum_counts(counts), labels)
     name = next((one for one in OF_ANY_ROWS if one in scores), None)
     if name is None:

@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.config import build_named
 from tunesmith.contracts import Task
 from tunesmith.tasks.answer_selection import AnswerSelection
+from tunesmith.tasks.embedding import Embedding
 from tunesmith.tasks.multiple_choice import MultipleChoice
 from tunesmith.tasks.question_answering import QuestionAnswering
 from tunesmith.tasks.relation_extraction import RelationExtraction
@@ -21,6 +22,7 @@ TASKS: dict[str, type[Any]] = {
     "answer-selection": AnswerSelection,
     "relation-extraction": RelationExtraction,
     "question-answering": QuestionAnswering,
+    "embedding": Embedding,
 }
 
 

@@ -12,7 +12,18 @@ export function kindOf(answer) {
   if (Array.isArray(answer.entities)) return "entities";
   if (typeof answer.answer === "string") return "span";
   if (Array.isArray(answer.label)) return "several";
-  return typeof answer.label === "number" ? "number" : "one";
+  return typeof answer.label === "number" || isVector(answer) ? "number" : "one";
+}
+
+function isVector(answer) {
+  return typeof answer.similarity === "number" || Array.isArray(answer.vector);
+}
+
+/** A number, the cosine of two texts, or the first numbers of one text's vector. */
+function formatFigure(answer) {
+  const digits = { maximumSignificantDigits: 6 };
+  if (Array.isArray(answer.vector)) return `${answer.vector.slice(0, 3).map((part) => formatNumber(part, digits)).join(" ")} …`;
+  return formatNumber(answer.similarity ?? answer.label, digits);
 }
 
 /** Whether the server withheld the answer as not sure enough, or, of entities, any of them. */
@@ -24,7 +35,7 @@ export function isWithheld(answer) {
 export function summarize(answer) {
   const kind = kindOf(answer);
   if (kind === "entities") return count("entities", answer.entities.length);
-  if (kind === "number") return formatNumber(answer.label, { maximumSignificantDigits: 6 });
+  if (kind === "number") return formatFigure(answer);
   const one = kind === "span" ? answer.answer || word("answer.none") : answer.label;
   const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : one;
   if (isWithheld(answer)) return word("summary.withheld", { labels });

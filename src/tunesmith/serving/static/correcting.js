@@ -64,7 +64,7 @@ export function correctionForm(item, model, { onSaved, onCancel }) {
 function editorOf(item, model) {
   const { answer } = item;
   const kind = kindOf(answer);
-  const before = item.right ?? (kind === "entities" ? answer.entities : answer.label);
+  const before = item.right ?? (kind === "entities" ? answer.entities : answer.label ?? answer.similarity ?? 0);
   if (kind === "entities") return entityEditor(item.row.text, before, model.labels);
   if (kind === "span") return spanEditor(item.right ? item.right[0] ?? "" : answer.answer);
   return kind === "number" ? numberEditor(before) : labelEditor(before, model, answer, kind === "several");

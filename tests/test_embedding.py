@@ -1,0 +1,467 @@
+"""Embedding: layouts, groups without false negatives, losses against plain formulas, scores on cases done by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.tiny import make_tiny_trunk
+from tunesmith import base_models, engine, inference, metrics, preparation
+from tunesmith.config import resolve_config
+from tunesmith.contracts import Encoded, Labels
+from tunesmith.errors import DataError, MethodError
+from tunesmith.evaluation.scoring import score_predictions
+from tunesmith.labelled_rows import read_splits
+from tunesmith.methods import make_method
+from tunesmith.metrics import Found
+from tunesmith.model_loading import load_model
+from tunesmith.optimization import build_optimizer
+from tunesmith.packing import deal, pack
+from tunesmith.tasks import make_task
+from tunesmith.tasks.embedding_losses import contrastive_loss, in_batch_loss, labelled_loss, margin_loss
+from tunesmith.tasks.embedding_rows import EmbeddingPrediction, EmbeddingRow, cosine, layout_of
+
+PAIR = {"text": "good film", "text_b": "great film"}
+TRIPLET = {"text": "good film", "positive": "great film", "negative": "bad meal"}
+
+
+def rows_of(*rows: dict[str, Any]) -> list[Any]:
+    return [EmbeddingRow.model_validate(row) for row in rows]
+
+
+# --- layouts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "layout"),
+    [
+        (PAIR, "pairs"),
+        ({"text": "a", "positive": "b"}, "pairs"),
+        ({**PAIR, "score": 0.5}, "scored_pairs"),
+        ({**PAIR, "label": "3.5"}, "scored_pairs"),
+        (TRIPLET, "triplets"),
+        ({"text": "a", "label": "x"}, "labels"),
+        ({"text": "a", "label": 3}, "labels"),
+    ],
+)
+def test_layout_is_seen_from_what_a_row_holds(row: dict[str, Any], layout: str) -> None:
+    assert layout_of(rows_of(row)[0]) == layout
+
+
+@pytest.mark.parametrize("row", [{"text": "alone"}, {**PAIR, "label": "entailment"}])
+def test_rows_that_say_nothing_are_refused_with_a_way_out(row: dict[str, Any]) -> None:
+    with pytest.raises(DataError) as caught:
+        layout_of(rows_of(row)[0])
+    assert caught.value.fix
+    task = make_task("embedding", {"kind": "pairs"})
+    if "text_b" in row:
+        assert task.labels(rows_of(row, row)).kind == "pairs"
+
+
+def test_a_row_of_another_layout_is_bad_and_its_line_is_named() -> None:
+    config = resolve_config({"task": {"name": "embedding"}, "model": {"name": "unused"}})
+    rows = [{**PAIR, "score": score} for score in (1.0, 2.0, 3.0)] + [PAIR]
+    with pytest.raises(DataError, match=r"line 4.*layout pairs.*wanted scored_pairs"):
+        read_splits(config, make_task("embedding", {}), rows, rows)
+
+
+def test_scores_become_cosines() -> None:
+    task = make_task("embedding", {})
+    found = task.labels(rows_of(*({**PAIR, "score": score} for score in (1.0, 3.0, 5.0))))
+    assert (found.kind, found.statistics["low"], found.statistics["high"]) == ("scored_pairs", 1.0, 5.0)
+    small = task.labels(rows_of(*({**PAIR, "score": score} for score in (-0.2, 0.9))))
+    assert (small.statistics["low"], small.statistics["high"]) == (0.0, 1.0), "they are cosines already"
+    with pytest.raises(DataError, match="all scores are 1"):
+        task.labels(rows_of({**PAIR, "score": 1}, {**PAIR, "score": 1}))
+
+
+def test_labels_of_which_none_stands_twice_are_refused() -> None:
+    with pytest.raises(DataError, match="no two rows have the same label"):
+        make_task("embedding", {}).labels(rows_of({"text": "a", "label": "1"}, {"text": "b", "label": "2"}))
+
+
+# --- groups ----------------------------------------------------------------------------------------------
+
+
+def item(row: int, *texts: list[int], target: Any = True) -> Encoded:
+    return Encoded(sequences=texts, target=target, row=row)
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 33, 47, 100])
+def test_groups_are_of_about_one_size_and_hold_every_item_once(count: int) -> None:
+    items = [item(row, [row, 1], [row, 2]) for row in range(count)]
+    groups = make_task("embedding", {"group_size": 32}).groups(items)
+    assert sorted(place for group in groups for place in group) == list(range(count))
+    sizes = [len(group) for group in groups]
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 48
+
+
+def test_items_that_are_not_compared_stand_alone() -> None:
+    task = make_task("embedding", {})
+    items = [item(0, [1], target=None), item(1, [1], [2], target=0.5), item(2, [1], [2], [3])]
+    assert task.groups(items) == [[0], [1], [2]]
+    assert make_task("embedding", {"triplet_loss": "in_batch"}).groups(items[2:] * 2) in ([[0, 1]], [[1, 0]])
+
+
+def test_dealing_depends_on_seed_and_epoch_alone() -> None:
+    sizes = [4, 4, 3]
+    dealt = [deal(sizes, seed=1, epoch=epoch) for epoch in (0, 1, 0)]
+    assert dealt[0] == dealt[2] != dealt[1]
+    assert deal(sizes, seed=2, epoch=0) != dealt[0]
+    assert all(sorted(place for group in one for place in group) == list(range(11)) for one in dealt)
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_trunk(tmp_path_factory.mktemp("embedding") / "bert")
+
+
+THINGS = ("film", "book", "meal", "phone", "hotel", "service", "story", "song")
+PAIRS = [
+    {"text": f"the {thing} was {word}", "text_b": f"{word} and {word} {thing}"}
+    for thing in THINGS
+    for word in ("good", "bad")
+]
+
+
+def make_setup(trunk: Path, rows: list[dict[str, Any]], *settings: str) -> preparation.Setup:
+    base = {
+        "model": {"name": str(trunk), "dropout": 0},
+        "task": {"name": "embedding", "group_size": 4},
+        "train": {"precision": "fp32", "device": "cpu", "batch_size": 8, "epochs": 3, "learning_rate": 1e-3},
+    }
+    config = resolve_config(base, settings=settings)
+    task, method = preparation.make_parts(config)
+    return preparation.prepare(config, read_splits(config, task, rows, rows), task, method)
+
+
+class Recorder:
+    """A task that notes the rows of each group that the engine gives to its loss."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+        self.seen: list[frozenset[int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def loss(self, outputs: Any, batch: Any, labels: Labels) -> Any:
+        start = 0
+        for size in batch.group_sizes:
+            self.seen.append(frozenset(one.row for one in batch.items[start : start + size]))
+            start += size
+        return self.task.loss(outputs, batch, labels)
+
+
+def groups_of_a_run(setup: preparation.Setup, micro_batch_tokens: int) -> list[frozenset[int]]:
+    recorder = Recorder(setup.task)
+    job = engine.Job(
+        setup.model, recorder, setup.labels, setup.groups, setup.schedule, setup.config.train, regroup=True
+    )  # fmt: skip
+    list(engine.steps(job, build_optimizer(setup.model, setup.config.train, 1e-3), 0, micro_batch_tokens))
+    return recorder.seen
+
+
+def test_groups_are_never_split_and_are_dealt_anew_in_each_epoch(trunk: Path) -> None:
+    whole = groups_of_a_run(make_setup(trunk, PAIRS), 8192)
+    split = groups_of_a_run(make_setup(trunk, PAIRS), 1)
+    assert whole == split, "one token a pass, and still no group is split"
+    assert [len(group) for group in whole] == [4] * 12
+    epochs = [set(whole[start : start + 4]) for start in (0, 4, 8)]
+    assert all(frozenset.union(*epoch) == set(range(16)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_step_has_batch_size_rows_whatever_the_groups(trunk: Path) -> None:
+    assert make_setup(trunk, PAIRS, "train.batch_size=8").schedule.steps_in_epochs[0] == 2
+    assert make_setup(trunk, PAIRS, "train.batch_size=2").schedule.steps_in_epochs[0] == 4, "one group at least"
+
+
+# --- losses ----------------------------------------------------------------------------------------------
+
+
+def unit(count: int, width: int = 8, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_in_batch_loss_is_cross_entropy_over_the_group() -> None:
+    anchors, partners = unit(5), unit(5, seed=1)
+    items = [item(row, [row], [100 + row]) for row in range(5)]
+    vectors = list(torch.stack([anchors, partners], dim=1))
+    scores = functional.cosine_similarity(anchors[:, None], partners[None], dim=-1) / 0.05
+    wanted = functional.cross_entropy(scores, torch.arange(5), reduction="sum")
+    torch.testing.assert_close(in_batch_loss(vectors, items, 0.05), wanted)
+
+
+def test_hard_negatives_of_all_rows_are_candidates() -> None:
+    three = unit(12).reshape(4, 3, 8)
+    items = [item(row, [row], [100 + row], [200 + row]) for row in range(4)]
+    scores = functional.cosine_similarity(three[:, None, 0], torch.cat([three[:, 1], three[:, 2]])[None], dim=-1) / 0.1
+    wanted = functional.cross_entropy(scores, torch.arange(4), reduction="sum")
+    torch.testing.assert_close(in_batch_loss(list(three), items, 0.1), wanted)
+
+
+@pytest.mark.parametrize(
+    ("asked", "partners"),
+    [
+        ([1, 1, 2], [11, 12, 13]),  # two answers to one question
+        ([1, 2, 3], [11, 11, 13]),  # one answer to two questions
+        ([1, 2, 3], [2, 12, 13]),  # what belongs to one is what another asks
+    ],
+)
+def test_no_text_is_pushed_away_from_what_it_belongs_to(asked: list[int], partners: list[int]) -> None:
+    anchors, others = unit(3), unit(3, seed=1)
+    items = [item(row, [asked[row]], [partners[row]]) for row in range(3)]
+    costs = []
+    for row in range(3):
+        known = {partners[other] for other in range(3) if asked[other] == asked[row]} | {asked[row]}
+        kept = [other for other in range(3) if other == row or partners[other] not in known]
+        scores = functional.cosine_similarity(anchors[row], others[kept], dim=-1) / 0.05
+        costs.append(functional.cross_entropy(scores, torch.tensor(kept.index(row))))
+    found = in_batch_loss(list(torch.stack([anchors, others], dim=1)), items, 0.05)
+    torch.testing.assert_close(found, torch.stack(costs).sum())
+
+
+def test_supervised_contrastive_is_the_formula_of_the_paper() -> None:
+    vectors, labels = unit(6), ["a", "b", "a", "c", "b", "a"]
+    items = [item(row, [row], target=label) for row, label in enumerate(labels)]
+    normal, total = functional.normalize(vectors, dim=-1), 0.0
+    for i in range(6):
+        others = [p for p in range(6) if p != i]
+        positives = [p for p in others if labels[p] == labels[i]]
+        below = sum(math.exp(float(normal[i] @ normal[a]) / 0.1) for a in others)
+        terms = [math.log(math.exp(float(normal[i] @ normal[p]) / 0.1) / below) for p in positives]
+        total -= sum(terms) / len(positives) if positives else 0.0
+    found = labelled_loss([vector[None] for vector in vectors], items, 0.1)
+    assert float(found) == pytest.approx(total, rel=1e-5)
+
+
+def test_the_same_text_under_two_labels_is_not_pushed_from_itself() -> None:
+    vectors = [vector[None] for vector in unit(4)]
+    items = [item(0, [7], target="a"), item(1, [8], target="a"), item(2, [7], target="b"), item(3, [9], target="b")]
+    alone = labelled_loss(vectors[:2] + vectors[3:], items[:2] + items[3:], 0.1)
+    both = labelled_loss(vectors, items, 0.1)
+    every = torch.cat(vectors)
+    scores = functional.cosine_similarity(every[0], every[[1, 3]], dim=-1) / 0.1
+    first = functional.cross_entropy(scores, torch.tensor(0))
+    ignored = torch.eye(4, dtype=torch.bool)
+    ignored[0, 2] = ignored[2, 0] = True
+    positive = torch.tensor([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)
+    costs = contrastive_loss(every, every, positive, ignored, 0.1)
+    torch.testing.assert_close(costs[0], first)
+    torch.testing.assert_close(costs.sum(), both)
+    assert float(alone) != float(both)
+
+
+def test_margin_loss_is_zero_where_the_margin_is_kept() -> None:
+    anchors = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    near, far = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    assert margin_loss(anchors, near, far, 0.2).tolist() == pytest.approx([0.0, 1.2])
+
+
+def test_a_group_without_negatives_costs_nothing_and_has_a_gradient() -> None:
+    vectors = unit(2).reshape(1, 2, 8).requires_grad_()
+    in_batch_loss(list(vectors), [item(0, [1], [2])], 0.05).backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(vectors.grad).all()  # type: ignore[arg-type]
+    lonely = unit(3).requires_grad_()
+    items = [item(row, [row], target=str(row)) for row in range(3)]
+    loss = labelled_loss([vector[None] for vector in lonely], items, 0.05)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == 0.0
+    assert torch.isfinite(lonely.grad).all()  # type: ignore[arg-type]
+
+
+def test_scored_pairs_learn_their_score_as_a_cosine(trunk: Path) -> None:
+    scores = [row / 3 for row in range(len(PAIRS))]
+    setup = make_setup(trunk, [{**row, "score": score} for row, score in zip(PAIRS, scores, strict=True)])
+    setup.model.eval()
+    batch = pack([[one] for one in setup.train_items])
+    outputs = setup.task.forward(setup.model, batch)
+    loss, units = setup.task.loss(outputs, batch, setup.labels)
+    both = outputs["vectors"].reshape(len(PAIRS), 2, -1)
+    cosines = functional.cosine_similarity(both[:, 0], both[:, 1], dim=-1)
+    wanted = (cosines - torch.tensor(scores) / max(scores)).square().sum()
+    torch.testing.assert_close(loss, wanted)
+    assert units == len(PAIRS)
+    assert setup.task.groups(setup.train_items) == [[place] for place in range(len(PAIRS))]
+
+
+def test_partners_are_drawn_from_the_label_and_from_the_generator_alone(trunk: Path) -> None:
+    rows = [{"text": row["text"], "label": row["text"].split()[-1]} for row in PAIRS] + [{"text": "song", "label": "x"}]
+    setup = make_setup(trunk, rows)
+    of_label: dict[str, set[tuple[int, ...]]] = {}
+    for one in setup.train_items:
+        of_label.setdefault(one.target, set()).add(tuple(one.sequences[0]))
+    for one in setup.train_items:
+        first, second = (setup.task.corrupt(one, random.Random(seed)) for seed in ("same", "same"))
+        assert first == second
+        own, partner = map(tuple, first.sequences)
+        assert partner in of_label[one.target]
+        assert (partner == own) == (one.target == "x"), "itself only where the label has no other text"
+    first = setup.train_items[0]
+    drawn = {tuple(setup.task.corrupt(first, random.Random(seed)).sequences[1]) for seed in range(50)}
+    assert drawn == of_label["good"] - {tuple(first.sequences[0])}
+
+
+def test_method_head_has_nothing_to_train(trunk: Path) -> None:
+    model = load_model(base_models.resolve(str(trunk)), make_task("embedding", {}).head(Labels((), kind="pairs")))
+    assert not model.head_parameters()
+    with pytest.raises(MethodError, match="nothing") as caught:
+        make_method("head", {}).apply(model)
+    assert "--method" in str(caught.value.fix)
+
+
+# --- scores ----------------------------------------------------------------------------------------------
+
+
+def answer(*vectors: list[float]) -> EmbeddingPrediction:
+    return EmbeddingPrediction(vectors=vectors)
+
+
+def at(degrees: float) -> list[float]:
+    return [math.cos(math.radians(degrees)), math.sin(math.radians(degrees))]
+
+
+def scores_of(rows: list[Any], predictions: list[Any], **options: Any) -> dict[str, Any]:
+    task = make_task("embedding", options)
+    labels = task.labels(rows)
+    golds = [task.gold(row, labels) for row in rows]
+    found = score_predictions(task, predictions, golds, labels, resamples=100)
+    return {name: interval.value for name, interval in found.scores.items()} | {"all": found}
+
+
+def test_pairs_are_searched_among_all_second_texts() -> None:
+    """Queries at 0, 40 and 90 degrees, their partners at 10, 5 and 80."""
+    rows = rows_of(*({"text": f"q{n}", "text_b": f"a{n}"} for n in range(3)))
+    scores = scores_of(rows, [answer(at(0), at(10)), answer(at(40), at(5)), answer(at(90), at(80))])
+    # q0: a1 (5) before a0 (10): rank 2. q1: a0 (30), a1 (35), a2 (40): rank 2. q2: a2: rank 1.
+    assert scores["recall_at_1"] == pytest.approx(1 / 3)
+    assert scores["recall_at_5"] == 1.0
+    assert scores["mrr"] == pytest.approx((0.5 + 0.5 + 1) / 3)
+    assert scores["ndcg_at_10"] == pytest.approx((2 / math.log2(3) + 1) / 3)
+
+
+def test_a_text_with_two_partners_finds_either_and_copies_count_once() -> None:
+    rows = rows_of(PAIR, {**PAIR, "text_b": "lovely film"}, {"text": "other", "text_b": "great film"})
+    near, far = at(0), at(90)
+    scores = scores_of(rows, [answer(near, at(1)), answer(near, far), answer(far, at(1))])
+    # two candidates: great film (1) and lovely film (90). The first two ask the same: ranks 1 and 2 are both right.
+    assert scores["recall_at_1"] == pytest.approx(2 / 3)
+    assert scores["ndcg_at_10"] == pytest.approx((1 + 1 + 1 / math.log2(3)) / 3)
+
+
+def test_labelled_texts_are_searched_among_all_others() -> None:
+    """a at 0 and 50 degrees, b at 10 and 20, c alone at 90."""
+    rows = rows_of(*({"text": f"t{n}", "label": label} for n, label in enumerate("aabbc")))
+    scores = scores_of(rows, [answer(at(degrees)) for degrees in (0, 50, 10, 20, 90)])
+    # t0: t2 t3 t1 → 3; t1: t3 (30) t2 (40) c (40) t0 (50) → 4; t2: t0 and t3 equally near, the wrong one first → 2;
+    # t3: t2 → 1; t4 has nothing to find and does not count.
+    assert scores["recall_at_1"] == pytest.approx(1 / 4)
+    assert scores["mrr"] == pytest.approx((1 / 3 + 1 / 4 + 1 / 2 + 1) / 4)
+    assert scores["all"].row_counts[4] == {"queries": 0.0}
+
+
+def test_copies_of_a_labelled_text_are_no_find() -> None:
+    rows = rows_of(*({"text": text, "label": "b" if text == "y" else "a"} for text in "xxyz"))
+    scores = scores_of(rows, [answer(at(0)), answer(at(0)), answer(at(1)), answer(at(50))])
+    # each x finds y before z, z finds y before both x
+    assert scores["recall_at_1"] == 0.0
+    assert scores["mrr"] == pytest.approx((1 / 2 + 1 / 2 + 1 / 2) / 3)
+
+
+def test_one_vector_for_all_texts_finds_nothing() -> None:
+    rows = rows_of(*({"text": f"q{n}", "text_b": f"a{n}"} for n in range(12)))
+    scores = scores_of(rows, [answer(at(3), at(3))] * 12)
+    assert (scores["recall_at_1"], scores["recall_at_10"], scores["mrr"]) == (0.0, 0.0, pytest.approx(1 / 12))
+
+
+def test_triplets_count_which_is_nearer() -> None:
+    rows = rows_of(*({"text": f"q{n}", "positive": f"p{n}", "negative": f"n{n}"} for n in range(3)))
+    predictions = [answer(at(0), at(10), at(20)), answer(at(0), at(20), at(10)), answer(at(0), at(10), at(10))]
+    assert scores_of(rows, predictions)["triplet_accuracy"] == pytest.approx(1 / 3), "equally near is not nearer"
+
+
+def test_scored_pairs_are_ranked() -> None:
+    rows = rows_of(*({"text": f"q{n}", "text_b": f"a{n}", "score": score} for n, score in enumerate((5, 3, 0))))
+    scores = scores_of(rows, [answer(at(0), at(10)), answer(at(0), at(40)), answer(at(0), at(70))])
+    assert scores["spearman"] == 1.0
+    wanted = np.corrcoef([5, 3, 0], np.cos(np.radians([10, 40, 70])))[0, 1]
+    assert scores["pearson"] == pytest.approx(wanted)
+
+
+def test_intervals_draw_queries_and_not_what_is_searched() -> None:
+    """Half of the queries are right: the interval is that of a share, since candidates are never drawn."""
+    rows = rows_of(*({"text": f"q{n}", "text_b": f"a{n}"} for n in range(64)))
+    predictions = [answer(at(n), at(n if n % 2 else n + 90.3)) for n in range(64)]
+    task = make_task("embedding", {})
+    labels = task.labels(rows)
+    golds = [task.gold(row, labels) for row in rows]
+    found = score_predictions(task, predictions, golds, labels, resamples=1000).scores["recall_at_1"]
+    assert found.value == 0.5
+    deviation = math.sqrt(0.25 / 64)
+    assert (found.low, found.high) == pytest.approx((0.5 - 1.96 * deviation, 0.5 + 1.96 * deviation), abs=0.03)
+
+
+def test_ranks_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    queries, candidates = (generator.normal(size=(n, 6)) for n in (40, 50))
+    relevant = [generator.choice(50, size=3, replace=False).tolist() for _ in range(40)]
+    ignored = [[place] for place in range(40)]
+    whole = metrics.rank_candidates(queries, candidates, relevant, ignored)
+    monkeypatch.setattr("tunesmith.metrics.retrieval._BLOCK_CELLS", 1)
+    singly = metrics.rank_candidates(queries, candidates, relevant, ignored)
+    assert [(one.rank, one.ranks, one.nearest) for one in singly] == [
+        (one.rank, one.ranks, one.nearest) for one in whole
+    ]
+    for place, found in enumerate(whole):
+        order = [c for c in np.argsort(-(candidates @ queries[place])).tolist() if c != place]
+        right = [1 + order.index(c) for c in relevant[place] if c != place]
+        assert found.rank == min(right)
+        assert list(found.ranks) == sorted(rank for rank in right if rank <= 10)
+        assert found.nearest == order[0]
+
+
+def test_nothing_to_search_is_no_query() -> None:
+    alone = metrics.rank_candidates(np.eye(1), np.eye(1), [[0]], [[0]])
+    assert alone == [Found(0, (), 0, -1, 0.0)]
+    assert metrics.retrieval_scores({"queries": 0.0})["mrr"] == 0.0
+
+
+# --- answers ---------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_a_vector_or_a_cosine() -> None:
+    alone, pair = answer([3.0, 4.0]), answer([3.0, 4.0], [6.0, 8.0])
+    assert alone.model_dump(mode="json", exclude_none=True) == {"vector": [3.0, 4.0]}
+    assert pair.model_dump(mode="json", exclude_none=True) == {"similarity": 1.0}
+    three = answer([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]).model_dump(mode="json", exclude_none=True)
+    assert three == {"similarity": 0.0, "negative_similarity": -1.0}
+    schema = EmbeddingPrediction.model_json_schema(mode="serialization")
+    assert set(schema["properties"]) == {"vector", "similarity", "negative_similarity"}
+    assert cosine([0.0, 0.0], [1.0, 0.0]) == 0.0
+
+
+def test_pooling_and_length(trunk: Path) -> None:
+    rows = rows_of({"text": "the good film"}, {"text": "bad"})
+    found = {}
+    for pooling in ("mean", "first", "last"):
+        task = make_task("embedding", {"pooling": pooling, "normalize": pooling == "last"})
+        labels = Labels((), kind="pairs")
+        model = load_model(base_models.resolve(str(trunk)), task.head(labels))
+        found[pooling] = [np.asarray(p.vector) for p in inference.predict_rows(model, task, rows, labels)]
+        ids = model.tokenizer("the good film", return_tensors="pt")
+        model.set_packed(False)
+        model.eval()
+        with torch.no_grad():
+            states = model.hf(**ids).last_hidden_state[0].numpy()
+        wanted = {"mean": states.mean(0), "first": states[0], "last": states[-1] / np.linalg.norm(states[-1])}[pooling]
+        np.testing.assert_allclose(found[pooling][0], wanted, atol=1e-5)
+    assert np.linalg.norm(found["last"][0]) == pytest.approx(1.0, abs=1e-6)
