@@ -11,11 +11,12 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"interrupts", "optimizer_state", "projection", "vector_file"},
+    | {"asking", "interrupts", "optimizer_state", "projection", "vector_file"},
     {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
     {"corpora", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
+    {"card_use"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},

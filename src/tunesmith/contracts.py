@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tunesmith.model import Model
 
+Samples = Mapping[str, Mapping[str, Any]]
+"""Language ("en", "zh") → a row to ask about: all its texts, no label, made up."""
 Counts = Mapping[str, float]
 """Additive counts of one row: the counts of a data set are the sum of its rows', so a bootstrap is a resampled sum."""
 
@@ -348,6 +350,7 @@ class Task(Objective, Protocol):
     title: str
     Row: type[BaseModel]
     Prediction: type[BaseModel]
+    samples: Samples
     Config: type[BaseModel]
     config: Any
     better: Literal["max", "min"]

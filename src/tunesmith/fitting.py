@@ -27,9 +27,10 @@ from tunesmith import (
     reporting,
     vocabulary,
 )
+from tunesmith.asking import example_words
 from tunesmith.checkpoint import CURVES
 from tunesmith.config import RunConfig, to_yaml
-from tunesmith.contracts import StepReport, Task
+from tunesmith.contracts import StepReport
 from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
@@ -70,7 +71,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
         if artifact.is_complete(folder):
             finished = find_finished(folder, config, splits)
             if finished is not None:
-                yield Finished(folder, finished.metrics, 0.0, already_complete=True, asked=_first_question(task))
+                yield Finished(folder, finished.metrics, 0.0, already_complete=True, asked=example_words(task))
                 return
         if config.output.report != "none":
             artifact.refuse_foreign_report(folder)
@@ -88,13 +89,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
             metrics = fitting.finish(began)
         except KeyboardInterrupt:
             raise training.interrupted() from None
-        yield Finished(folder, metrics, time.perf_counter() - began, asked=_first_question(task))
-
-
-def _first_question(task: Task) -> str:
-    """What a first trial asks: a text, or a file where a row needs more than one."""
-    needed = [column for column in task.columns if column.role == "text" and column.required]
-    return "'a text'" if len(needed) == 1 else "--in FILE"
+        yield Finished(folder, metrics, time.perf_counter() - began, asked=example_words(task))
 
 
 class _Fitting:

@@ -8,18 +8,12 @@ from typing import Any
 
 import yaml
 
+from tunesmith.card_use import describe_use, loads_elsewhere, name_pipeline
 from tunesmith.contracts import Labels
 from tunesmith.metrics import format_p
 
 SHOWN_TEXTS = 20
 """Most texts that report.html shows."""
-
-
-_CLASSES = {
-    "sequence": "AutoModelForSequenceClassification",
-    "token": "AutoModelForTokenClassification",
-    "question_answering": "AutoModelForQuestionAnswering",
-}
 
 
 def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: Labels) -> str:
@@ -36,26 +30,20 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
     header = {
         "base_model": _base_name(facts),
         "library_name": {"whole": "transformers", "adapter": "peft"}.get(facts["stores"], "tunesmith"),
-        "pipeline_tag": _pipeline(facts),
+        "pipeline_tag": name_pipeline(facts),
         "tags": ["tunesmith"],
     }
     parts = [
         "---\n" + yaml.safe_dump(header, sort_keys=False, allow_unicode=True) + "---",
         f"# {facts['task']['name']} model, tuned from {_code(_base_name(facts))}",
         _scores(metrics),
-        _use(facts, labels),
+        describe_use(facts),
         _data(facts, labels),
         _training(facts, metrics),
         _probabilities(facts, metrics),
         _limits(),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def _pipeline(facts: Mapping[str, Any]) -> str:
-    """What Hugging Face calls the use of such a head; early versions did not tell the head."""
-    kinds = {"sequence": "text-classification", "token": "token-classification"}
-    return str(kinds.get((facts.get("head") or {}).get("kind", ""), facts["task"]["name"]))
 
 
 def _base_name(facts: Mapping[str, Any]) -> str:
@@ -97,80 +85,6 @@ def _p(metrics: Mapping[str, Any]) -> str:
     """The gain's p-value; early versions had none."""
     p = metrics["gain"].get("p")
     return "" if p is None else f", {format_p(p)}"
-
-
-def _use(facts: Mapping[str, Any], labels: Labels) -> str:
-    lines = ["## Use", "", "```python", "import tunesmith as ts", ""]
-    head = facts.get("head") or {}
-    asked = '["a text"]' if labels.names or labels.kind == "number" else '"questions.jsonl"'
-    lines += ['model = ts.load("this-folder")', f"model.predict({asked})", "```"]
-    added = head.get("added_tokens") or {}
-    if not _loads_elsewhere(facts):
-        return "\n".join([*lines, "", "It loads with Tunesmith only: it is no standard Hugging Face class by itself."])
-    if facts["stores"] == "adapter":
-        kind = _auto_class(head["kind"])
-        names = ["from peft import PeftModel", f"from transformers import {kind}", ""]
-        size = "" if head["kind"] == "multiple_choice" else f", num_labels={len(head['names']) or 1}"
-        base = f'base = {kind}.from_pretrained("…"{size})'
-        loads = [base, 'PeftModel.from_pretrained(base, "this-folder")']
-        return "\n".join(
-            [*lines, "", "It is a PEFT adapter too:", "", "```python", *names, *loads, "```", *_units(facts)]
-        )
-    lines += ["", "It is a plain Hugging Face folder too:", "", "```python"]
-    if labels.names or labels.kind == "number":
-        lines += [
-            "from transformers import pipeline",
-            "",
-            f'pipeline("{_pipeline(facts)}", model="this-folder")("a text")',
-            "```",
-        ]
-    else:  # no pipeline asks such questions; the scores of pairs are the logits
-        kind = _auto_class(head["kind"])
-        lines += [f"from transformers import {kind}", "", f'{kind}.from_pretrained("this-folder")', "```"]
-    if added:
-        lines += [
-            "",
-            f"There, its texts need the tokens {', '.join(map(_code, added))}; Tunesmith puts them in itself.",
-        ]
-    return "\n".join([*lines, *_units(facts)])
-
-
-def _auto_class(kind: str) -> str:
-    """The class of transformers that loads a head of this kind."""
-    known = {
-        "sequence": "SequenceClassification",
-        "token": "TokenClassification",
-        "multiple_choice": "MultipleChoice",
-        "question_answering": "QuestionAnswering",
-    }
-    return f"AutoModelFor{known[kind]}"
-
-
-def _loads_elsewhere(facts: Mapping[str, Any]) -> bool:
-    """Whether Hugging Face or PEFT can load the folder; PEFT would not give the base model the tokens added to it."""
-    head = facts.get("head") or {}
-    if _gives_vectors(facts):
-        return bool(facts["stores"] != "delta")
-    standard = head.get("pooling", "standard") == "standard" and head.get("form", "standard") == "standard"
-    lacks_tokens = bool(head.get("added_tokens")) and facts["stores"] != "whole"
-    return bool(standard) and facts["stores"] != "delta" and not lacks_tokens
-
-
-def _gives_vectors(facts: Mapping[str, Any]) -> bool:
-    """Whether the trunk alone is the model, and its token vectors are pooled."""
-    return (facts.get("head") or {}).get("kind") == "vectors"
-
-
-def _units(facts: Mapping[str, Any]) -> list[str]:
-    """What is to be done with the number of another library, where the head cannot hold the unit of the labels."""
-    outputs = facts.get("outputs")
-    if outputs is None:
-        return []
-    scale = "" if outputs["scale"] == 1 else f"multiply the number it gives by {outputs['scale']:g}, then "
-    return [
-        "",
-        f"Its last layer has no bias: {scale}add {outputs['offset']:g} to the number. Tunesmith does so itself.",
-    ]
 
 
 def _data(facts: Mapping[str, Any], labels: Labels) -> str:
@@ -219,7 +133,7 @@ def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         error = _interval({**found["intervals"]["ece"], "value": after["ece"]})
         before = f"; {found['before']['ece']:.3f} without" if method != "none" else ""
         lines.append(f"On {found['answers']:,} answers they are off by {error} on average (calibration error{before}).")
-    if method != "none" and _loads_elsewhere(facts):
+    if method != "none" and loads_elsewhere(facts):
         lines.append("Hugging Face's `pipeline` and `from_pretrained` do not read that file: they answer uncalibrated.")
     return "\n".join(["## Probabilities", "", *lines])
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from tunesmith import api, calibrating, engine, inference
+from tunesmith import api, asking, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task
 from tunesmith.errors import UserError
@@ -20,19 +20,6 @@ from tunesmith.serving.prepacking import prepack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REPORT = "report.html"
-SAMPLES = {
-    ("en", "one"): ("The room was clean, but breakfast came late and the coffee was cold.",),
-    ("en", "pair"): ("A man is playing the guitar on a stage.", "Somebody is making music."),
-    ("en", "entities"): ("Marie Curie left Warsaw for Paris in 1891.",),
-    ("en", "choices"): ("What do bees make?", "honey", "milk", "wool"),
-    ("zh", "choices"): ("蜜蜂酿什么？", "蜂蜜", "牛奶", "羊毛"),
-    ("en", "question"): ("When did Marie Curie leave Warsaw?", "Marie Curie left Warsaw for Paris in 1891."),
-    ("zh", "question"): ("居里夫人去了哪里？", "居里夫人1891年离开华沙前往巴黎。"),
-    ("zh", "one"): ("房间很干净，但是早餐来得晚，咖啡也凉了。",),
-    ("zh", "pair"): ("一个男人在台上弹吉他。", "有人在演奏音乐。"),
-    ("zh", "entities"): ("居里夫人1891年离开华沙前往巴黎。",),
-}
-"""Examples by language and form, made up: no text of anybody's data is shown."""
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -86,20 +73,11 @@ class Hosted:
         return self.manifest_sha256[:12]
 
     def sample_row(self) -> dict[str, Any]:
-        """A row that can be asked about: the task's own, or every text that the model was trained on."""
-        own = own_sample(self.task, self.language)
-        if own:
-            return own
-        trained_on = self.predictor.artifact.facts["data"].get("columns", {})
+        """A row that can be asked about, made up: no text of anybody's data is shown."""
         fields = self.task.Row.model_json_schema()["properties"]
-        wanted = [c.name for c in self.text_columns if c.required or (c.name in trained_on and holds_text(fields, c))]
-        forms = {"entities": "entities", "span": "question"}
-        form = forms.get(self.labels.kind, "one" if len(wanted) == 1 else "pair")
-        lists = [c.name for c in self.text_columns if c.holds == "texts"]
-        if lists:
-            question, *texts = SAMPLES[self.language, "choices"]
-            return {name: texts if name in lists else question for name in wanted}
-        return dict(zip(wanted, SAMPLES[self.language, form], strict=False))
+        trained_on = self.predictor.artifact.facts["data"].get("columns", {})
+        texts = [c.name for c in self.text_columns if c.name in trained_on and holds_text(fields, c)]
+        return asking.sample_row(self.task, self.language, texts)
 
     @property
     def language(self) -> str:
@@ -137,11 +115,6 @@ class Hosted:
         precision = torch.bfloat16 if self.autocast else torch.float32
         plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens, precision)
         return calibrating.apply(predictor.calibration, task, plain, labels)
-
-
-def own_sample(task: Any, language: str) -> dict[str, Any]:
-    """The sample of a task whose rows want more than texts (its `samples`); {} of others."""
-    return dict(getattr(task, "samples", {}).get(language, {}))
 
 
 def holds_text(fields: dict[str, Any], column: Column) -> bool:
@@ -209,12 +182,8 @@ def find_most_tokens(predictor: api.Predictor) -> int | None:
     """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
     task, model = predictor.task, predictor.model
     long = "a " * (4 * model.max_tokens)
-    sample = own_sample(task, "en")
-    for column in task.columns:
-        if column.role == "text" and column.required:
-            given = sample.get(column.name, "")
-            sample[column.name] = ["a", "b"] if column.holds == "texts" else f"{given} {long}".lstrip()
-    row = task.Row(**sample)
+    sample = asking.sample_row(task, "en")
+    row = task.Row(**{name: f"{text} {long}" if isinstance(text, str) else text for name, text in sample.items()})
     items = task.encode([row], inference.make_context(model, predictor.artifact.labels))
     return max(map(len, items[0].sequences)) if len(items) == 1 else None
 

@@ -30,6 +30,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.errors import DataError
@@ -113,6 +114,10 @@ class AnswerSelection:
     title: ClassVar[str] = "answer selection"
     Row: ClassVar[type[BaseModel]] = CandidatesRow
     Prediction: ClassVar[type[BaseModel]] = RankingPrediction
+    samples: ClassVar[Samples] = {
+        "en": {"question": "What do bees make?", "candidates": ["Sheep give wool.", "Bees make honey."]},
+        "zh": {"question": "蜜蜂酿什么？", "candidates": ["绵羊产羊毛。", "蜜蜂酿蜂蜜。"]},
+    }
     Config: ClassVar[type[BaseModel]] = SelectionConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags()

@@ -31,6 +31,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.errors import DataError
@@ -83,6 +84,10 @@ class Embedding:
     title: ClassVar[str] = "embedding"
     Row: ClassVar[type[BaseModel]] = EmbeddingRow
     Prediction: ClassVar[type[BaseModel]] = EmbeddingPrediction
+    samples: ClassVar[Samples] = {
+        "en": {"text": "A man is playing the guitar on a stage.", "text_b": "Somebody is making music."},
+        "zh": {"text": "一个男人在台上弹吉他。", "text_b": "有人在演奏音乐。"},
+    }
     Config: ClassVar[type[BaseModel]] = EmbeddingConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(has_head=False, regroups=True)

@@ -28,6 +28,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.losses import choice_loss
@@ -97,6 +98,10 @@ class MultipleChoice:
     title: ClassVar[str] = "multiple choice"
     Row: ClassVar[type[BaseModel]] = ChoiceRow
     Prediction: ClassVar[type[BaseModel]] = ChoicePrediction
+    samples: ClassVar[Samples] = {
+        "en": {"question": "What do bees make?", "choices": ["honey", "milk", "wool"]},
+        "zh": {"question": "蜜蜂酿什么？", "choices": ["蜂蜜", "牛奶", "羊毛"]},
+    }
     Config: ClassVar[type[BaseModel]] = ChoiceConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(trunk=frozenset({"encoder"}))

@@ -30,6 +30,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.errors import DataError
@@ -69,6 +70,13 @@ class QuestionAnswering:
     title: ClassVar[str] = "question answering"
     Row: ClassVar[type[BaseModel]] = QuestionRow
     Prediction: ClassVar[type[BaseModel]] = QuestionPrediction
+    samples: ClassVar[Samples] = {
+        "en": {
+            "question": "When did Marie Curie leave Warsaw?",
+            "context": "Marie Curie left Warsaw for Paris in 1891.",
+        },
+        "zh": {"question": "居里夫人去了哪里？", "context": "居里夫人1891年离开华沙前往巴黎。"},
+    }
     Config: ClassVar[type[BaseModel]] = QuestionConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(units="windows", kept_together=1)

@@ -7,7 +7,7 @@ The entities are marked by added tokens; the vectors at the two opening markers,
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -28,6 +28,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.errors import ConfigError, DataError, nearest
@@ -75,7 +76,10 @@ class RelationExtraction:
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags()
     columns: ClassVar[tuple[Column, ...]] = relation_rows.COLUMNS
-    samples: ClassVar[Mapping[str, Mapping[str, str]]] = relation_rows.SAMPLES
+    samples: ClassVar[Samples] = {
+        "en": {"text": "The <e1>storm</e1> caused a <e2>flood</e2>."},
+        "zh": {"text": "<e1>暴雨</e1>引发了<e2>洪水</e2>。"},
+    }
 
     def __init__(self, config: RelationConfig) -> None:
         self.config = config

@@ -24,12 +24,6 @@ INLINE = re.compile(r"</?e[12]>")
 SPAN = re.compile(r"\D*(\d+)\D+(\d+)\D*")
 SPAN_FIX = "write [start, end] in characters from 0, the end behind the last one"
 
-SAMPLES = {
-    "en": {"text": "The <e1>storm</e1> caused a <e2>flood</e2>."},
-    "zh": {"text": "<e1>暴雨</e1>引发了<e2>洪水</e2>。"},
-}
-"""A row by language, for whoever shows how to ask: two entities must be told."""
-
 COLUMNS = (
     Column("text", "text", ("text", "sentence", "content", "文本", "句子", "内容")),
     Column("head", "text", ("head", "subject", "subj", "e1", "entity1", "头实体", "主体"), required=False),

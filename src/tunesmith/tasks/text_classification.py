@@ -27,6 +27,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.errors import DataError
@@ -76,6 +77,13 @@ class TextClassification:
     title: ClassVar[str] = "text classification"
     Row: ClassVar[type[BaseModel]] = ClassificationRow
     Prediction: ClassVar[type[BaseModel]] = ClassificationPrediction
+    samples: ClassVar[Samples] = {
+        "en": {
+            "text": "The room was clean, but breakfast came late and the coffee was cold.",
+            "text_pair": "Breakfast was late.",
+        },
+        "zh": {"text": "房间很干净，但是早餐来得晚，咖啡也凉了。", "text_pair": "早餐晚了。"},
+    }
     Config: ClassVar[type[BaseModel]] = ClassificationConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags()

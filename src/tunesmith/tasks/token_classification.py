@@ -30,6 +30,7 @@ from tunesmith.contracts import (
     HeadSpec,
     Labels,
     Outputs,
+    Samples,
     Tags,
 )
 from tunesmith.crf import negative_log_likelihood
@@ -75,6 +76,10 @@ class TokenClassification:
     title: ClassVar[str] = "token classification"
     Row: ClassVar[type[BaseModel]] = TokenRow
     Prediction: ClassVar[type[BaseModel]] = TokenPrediction
+    samples: ClassVar[Samples] = {
+        "en": {"text": "Marie Curie left Warsaw for Paris in 1891."},
+        "zh": {"text": "居里夫人1891年离开华沙前往巴黎。"},
+    }
     Config: ClassVar[type[BaseModel]] = TokenConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(units="words")
