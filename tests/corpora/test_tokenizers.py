@@ -112,6 +112,17 @@ def test_the_report_adds_up(trained: dict[Kind, Tokenizer]) -> None:
     assert len(describe_tokenizer(trained["bpe"], [CHINESE]).longest[0]) > 3
 
 
+def test_a_file_that_says_to_cut_and_to_pad_is_not_obeyed() -> None:
+    """As that of all-MiniLM-L6-v2 does: a document would end in a hundred padding tokens."""
+    plain = train_tokenizer("wordpiece", SIZES["wordpiece"], TEXTS, family="encoder")
+    padding = Tokenizer.from_str(plain.to_str())
+    padding.enable_padding(length=40)
+    padding.enable_truncation(5)
+    assert special_ids(padding) == special_ids(plain)
+    assert len(special_ids(padding)[1]) == 1
+    assert describe_tokenizer(padding, TEXTS) == describe_tokenizer(plain, TEXTS)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_begin_where_they_should(kind: Kind, trained: dict[Kind, Tokenizer]) -> None:
     tokenizer = trained[kind]

@@ -33,6 +33,7 @@ from tunesmith.corpora.shard_files import (
     verified_shards,
 )
 from tunesmith.corpora.splitting import Validation, settle_validation
+from tunesmith.corpora.tokenizer_facts import uncut_tokenizer
 from tunesmith.errors import DataError, UserError
 from tunesmith.folder_lock import lock_folder
 
@@ -138,9 +139,8 @@ def plain_tokenizer(tokenizer: Any) -> Tokenizer:
 
     So it is the same whether it comes from its trainer, from its file or from `transformers`, which adds a last step.
     """
-    inside = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    state = json.loads(inside.to_str())
-    return Tokenizer.from_str(json.dumps({**state, "truncation": None, "padding": None, "post_processor": None}))
+    state = json.loads(uncut_tokenizer(tokenizer).to_str())
+    return Tokenizer.from_str(json.dumps({**state, "post_processor": None}))
 
 
 class _Run:

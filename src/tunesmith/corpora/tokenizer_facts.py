@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
 
 from tunesmith.corpora.cutting import cut_text
 from tunesmith.corpora.shard_files import count_bytes
@@ -56,7 +56,7 @@ def describe_tokenizer(
         texts: a sample; not those that it was trained on, where there are others.
         wished_vocabulary: is reported beside what came of it.
     """
-    inside = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    inside = uncut_tokenizer(tokenizer)
     unknown = unknown_id(inside)
     tokens = unknowns = characters = size_bytes = words = blanks = 0
     pieces = [piece for text in texts for piece in cut_text(text)]
@@ -81,6 +81,14 @@ def describe_tokenizer(
     )
 
 
+def uncut_tokenizer(tokenizer: Any) -> Tokenizer:
+    """A copy of a tokenizer's inside that neither cuts nor pads, which files of some models have switched on."""
+    inside = Tokenizer.from_str(getattr(tokenizer, "backend_tokenizer", tokenizer).to_str())
+    inside.no_truncation()
+    inside.no_padding()
+    return inside
+
+
 _ENDS = ("</s>", "<|endoftext|>", "<|end_of_text|>", "[SEP]")
 
 
@@ -99,7 +107,7 @@ def special_ids(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     What the tokenizer puts around a text itself; where it puts nothing behind, the token that ends a text, so that
     documents are told apart: [CLS] and [SEP] of encoders, nothing and </s> of most decoders.
     """
-    inside = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    inside = uncut_tokenizer(tokenizer)
     found = inside.encode("a")
     inner = [place for place, special in enumerate(found.special_tokens_mask) if not special]
     first, last = (inner[0], inner[-1]) if inner else (len(found.ids), len(found.ids))
