@@ -365,6 +365,10 @@ class Task(Objective, Protocol):
         """The answers found in the rows of all splits together; raises DataError when they make no sense."""
         ...
 
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, in a few words of the plan."""
+        ...
+
     def head(self, labels: Labels) -> HeadSpec:
         """What stands on top of the trunk."""
         ...

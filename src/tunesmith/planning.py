@@ -21,7 +21,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     tokens = sum(schedule.lengths_tokens)
     facts = {
-        "task": f"{setup.task.title}, {_answers(setup)}",
+        "task": f"{setup.task.title}, {setup.task.describe_labels(setup.labels)}",
         "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), {len(setup.splits.dev):,} development",
         "columns": _columns(setup),
         "model": f"{setup.base.name}, {'packed' if model.packed else 'padded'} execution on {model.device.type}, "
@@ -41,24 +41,6 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
 def _columns(setup: Setup) -> str:
     mapping = setup.splits.read["train"].mapping
     return ", ".join(f"{field} = {column!r}" for field, column in mapping.items())
-
-
-def _answers(setup: Setup) -> str:
-    labels = setup.labels
-    if labels.kind == "span":
-        none = int(labels.statistics["unanswerable"])
-        return "pieces of the text" + (f", {none:,} questions without an answer" if none else "")
-    if not labels.names and labels.kind != "number":
-        return f"right answers given as {labels.kind}"
-    if not labels.names:
-        kind = "" if labels.kind == "number" else labels.kind.replace("_", " ")
-        low, high = labels.statistics.get("low"), labels.statistics.get("high")
-        number = "" if low is None or high is None else f"a number from {low:g} to {high:g}"
-        return ": ".join(filter(None, (kind, number)))
-    names = ", ".join(labels.names[:6]) + (" …" if len(labels.names) > 6 else "")
-    what = {"multi": "labels, several a row", "entities": "types of entities", "labels": "labels of texts"}
-    title = what.get(labels.kind, "classes")
-    return f"{len(labels.names)} {title} ({names})"
 
 
 def _whole(setup: Setup) -> int:

@@ -174,6 +174,10 @@ class AnswerSelection:
             )
         return Labels((), (), kind)
 
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        return f"right answers given as {labels.kind}"
+
     def head(self, labels: Labels) -> HeadSpec:
         """A sequence head with one output, as cross-encoders have it."""
         return HeadSpec(kind="sequence", names=())

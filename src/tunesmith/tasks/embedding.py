@@ -38,6 +38,7 @@ from tunesmith.errors import DataError
 from tunesmith.model import Model
 from tunesmith.packing import deal
 from tunesmith.tasks import embedding_losses, embedding_scores
+from tunesmith.tasks.answer_words import name_range, name_some
 from tunesmith.tasks.classification_labels import class_name
 from tunesmith.tasks.embedding_baselines import FrozenCosine, TfidfCosine
 from tunesmith.tasks.embedding_rows import (
@@ -103,6 +104,13 @@ class Embedding:
     def labels(self, rows: Sequence[Any]) -> Labels:
         """The layout as kind; of labelled texts the labels, of scored pairs the range."""
         return find_layout(rows, self.config.kind)
+
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        if labels.names:
+            return name_some(labels, "labels of texts")
+        layout = labels.kind.replace("_", " ")
+        return f"{layout}: {name_range(labels)}" if labels.kind == SCORED_PAIRS else layout
 
     def head(self, labels: Labels) -> HeadSpec:
         """The trunk alone, pooled."""

@@ -152,6 +152,10 @@ class MultipleChoice:
         readings = [read_one(row.label, row.choices) for row in rows if row.label is not None]
         return Labels((), (), find_kind(readings, ONE, self.config.kind, setting="task.kind"))
 
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        return f"right answers given as {labels.kind}"
+
     def head(self, labels: Labels) -> HeadSpec:
         """Hugging Face's multiple choice: one score a sequence."""
         return HeadSpec(kind="multiple_choice", names=())

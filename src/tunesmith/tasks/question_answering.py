@@ -112,6 +112,11 @@ class QuestionAnswering:
         chinese, letters = (sum(len(pattern.findall(text)) for text in contexts) for pattern in (_CHINESE, _LETTER))
         return chinese > CHINESE_SHARE * letters
 
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        none = int(labels.statistics["unanswerable"])
+        return "pieces of the text" + (f", {none:,} questions without an answer" if none else "")
+
     def head(self, labels: Labels) -> HeadSpec:
         """Two scores a token."""
         return HeadSpec(kind="question_answering", names=("start", "end"))

@@ -42,6 +42,7 @@ from tunesmith.tasks import (
     relation_markers,
     relation_rows,
 )
+from tunesmith.tasks.answer_words import name_some
 from tunesmith.tasks.classification_prediction import ClassificationPrediction
 
 NO_RELATION = ("other", "no_relation", "unknown", "none", "na", "无", "无关系", "未知")
@@ -109,6 +110,10 @@ class RelationExtraction:
             return wished
         known = {name.casefold(): name for name in labels.names}
         return next((known[name] for name in NO_RELATION if name in known), None)
+
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        return name_some(labels, "relations")
 
     def head(self, labels: Labels) -> HeadSpec:
         """A sequence head with one output a label, which reads two vectors or the standard one."""

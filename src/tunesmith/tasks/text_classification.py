@@ -34,6 +34,7 @@ from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
 from tunesmith.tasks import classification_baselines, classification_beliefs, classification_labels
+from tunesmith.tasks.answer_words import name_range, name_some
 from tunesmith.tasks.classification_prediction import ClassificationPrediction, confusion, make_answer
 from tunesmith.tasks.token_sequences import encode_texts, encode_windows
 
@@ -80,9 +81,9 @@ class TextClassification:
     samples: ClassVar[Samples] = {
         "en": {
             "text": "The room was clean, but breakfast came late and the coffee was cold.",
-            "text_pair": "Breakfast was late.",
+            "text_b": "Breakfast was late.",
         },
-        "zh": {"text": "房间很干净，但是早餐来得晚，咖啡也凉了。", "text_pair": "早餐晚了。"},
+        "zh": {"text": "房间很干净，但是早餐来得晚，咖啡也凉了。", "text_b": "早餐晚了。"},
     }
     Config: ClassVar[type[BaseModel]] = ClassificationConfig
     better: ClassVar[Literal["max", "min"]] = "max"
@@ -99,6 +100,12 @@ class TextClassification:
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the classes (in order) or the statistics of a number."""
         return classification_labels.find_labels([row.label for row in rows], self.config.kind, self.config.separator)
+
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        if labels.kind == "number":
+            return name_range(labels)
+        return name_some(labels, "labels, several a row" if labels.kind == "multi" else "classes")
 
     def head(self, labels: Labels) -> HeadSpec:
         """A sequence head with one output a class, or one for a number."""

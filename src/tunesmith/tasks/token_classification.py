@@ -38,6 +38,7 @@ from tunesmith.errors import ConfigError, DataError
 from tunesmith.losses import classification_loss
 from tunesmith.model import Model
 from tunesmith.tasks import token_baselines, token_beliefs
+from tunesmith.tasks.answer_words import name_some
 from tunesmith.tasks.entity_marks import compare_entities
 from tunesmith.tasks.tag_decoding import bio_rules, decode_tags, gather_places, pad_places, tag_names
 from tunesmith.tasks.token_rows import FoundEntity, TaggedText, TokenPrediction, TokenRow, entities_of, words_of
@@ -108,6 +109,10 @@ class TokenClassification:
             )
         names = tuple(sorted(counts))
         return Labels(names, tuple(counts[name] for name in names), "entities")
+
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, for the plan."""
+        return name_some(labels, "types of entities")
 
     def head(self, labels: Labels) -> HeadSpec:
         """A token head with one output a BIO tag."""
