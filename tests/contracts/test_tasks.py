@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import random
-import statistics
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,12 +205,7 @@ def test_any_split_between_groups_gives_the_same_step(
     whole = gradient_of(job, [groups])
     split = gradient_of(job, runs)
     assert split[1:] == pytest.approx(whole[1:], rel=1e-6)
-    assert float((split[0] - whole[0]).norm()) <= 5e-7 * norm_of_groups(job)
-
-
-def norm_of_groups(job: engine.Job) -> float:
-    """The mean norm of each group's own gradient: rounding goes with these, however much of them cancels in the sum."""
-    return statistics.fmean(float(gradient_of(job, [[group]])[0].norm()) for group in job.groups)
+    assert float((split[0] - whole[0]).norm() / whole[0].norm()) <= 1e-6
 
 
 def gradient_of(job: engine.Job, runs: list[list[Any]]) -> tuple[torch.Tensor, float, float]:
