@@ -1,6 +1,6 @@
 """Does pretraining on the text of a domain help where labels are few? minilm, headlines, Financial PhraseBank.
 
-minilm gets the head of a masked language model and one pass over 20,560 headlines and descriptions; general text (the
+minilm gets the head of a masked language model and passes over 20,560 headlines and descriptions; general text (the
 test part of WikiText-2) is looked at before and after. Then minilm and the continued model are fine-tuned on 10 % of
 the labelled training rows, with several seeds, and compared on the test rows: `tunesmith compare` with patterns.
 
@@ -68,7 +68,7 @@ def main() -> None:
     """Measure, write results/domain.json."""
     parser = benchmark_parser(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=float, default=1.0, help="passes over the headlines")
+    parser.add_argument("--epochs", type=float, default=6.0, help="passes over the headlines")
     arguments: argparse.Namespace = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         result = measure(arguments, Path(name))

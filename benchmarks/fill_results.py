@@ -69,6 +69,44 @@ def pretraining() -> dict[str, str]:
     return figures
 
 
+def domain() -> dict[str, str]:
+    """What pretraining on headlines did to losses and to the fine-tuned score, from domain.json."""
+    found = read_result("domain")
+    if not found:
+        return {}
+    first, scores, compared = found["looks"][0], found["pretraining"]["scores"], found["compare"]
+    gain = compared["scores"][compared["headline"]]
+    return {
+        "domain loss": f"{first['loss']:.2f} → {scores['loss']['value']:.2f}",
+        "domain general loss": f"{first['general_loss']:.2f} → {scores['general_loss']['value']:.2f}",
+        "domain steps": f"{found['pretraining']['steps']:,}",
+        "domain rows": f"{found['labelled_rows']:,}",
+        "domain minilm": f"{gain['a']:.3f}",
+        "domain continued": f"{gain['b']:.3f}",
+        "domain gain": interval(gain, "+"),
+    }
+
+
+def chinese() -> dict[str, str]:
+    """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
+    found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
+    figures: dict[str, str] = {}
+    for arm, run in found["pretraining"].items():
+        figures[f"chinese {arm} loss"] = f"{run['scores']['loss']['value']:.2f}"
+        figures[f"chinese {arm} steps"] = f"{run['steps']:,}"
+    for task, entry in found["tasks"].items():
+        for arm, parts in entry["against_random_weights"].items():
+            for part, compared in parts.items():
+                gain = compared["scores"][compared["headline"]]
+                figures[f"chinese random {task} {part}"] = f"{gain['a']:.3f}"
+                figures[f"chinese {arm} {task} {part}"] = f"{gain['b']:.3f}"
+                figures[f"chinese {arm} {task} {part} gain"] = interval(gain, "+")
+        for part, judged in entry["evaluation_of_random_weights_with_baselines"].items():
+            for baseline, scores in judged["baselines"].items():
+                figures[f"chinese {baseline} {task} {part}"] = f"{scores[judged['headline']]['value']:.3f}"
+    return figures
+
+
 def classification() -> dict[str, str]:
     """Test scores, baselines and gains, from classification.json."""
     figures: dict[str, str] = {}
@@ -147,10 +185,15 @@ def calibration() -> dict[str, str]:
     return figures
 
 
+PARTS = (
+    *(training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese),
+    *(check, calibration),
+)
+
+
 def main() -> None:
     """Fill all pages."""
-    parts = (training_speed, sst2, classification, named_entities, methods, pretraining, check, calibration)
-    figures = {name: figure for part in parts for name, figure in part().items()}
+    figures = {name: figure for part in PARTS for name, figure in part().items()}
     for page, missing in PAGES.items():
         path = ROOT / page
         text = path.read_text(encoding="utf-8")
