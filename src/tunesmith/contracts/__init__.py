@@ -1,0 +1,39 @@
+"""The contracts everything else is written against: Encoded, Batch, Task, Method, StepReport.
+
+A task says what a row is, how it becomes token sequences, what the loss is and how answers are judged. A method says
+which parameters of a model are trained. The engine, the checkpoints and the artefact know these protocols only, never
+the name of a task or a method.
+"""
+
+from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
+from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
+from tunesmith.contracts.models import Context, HeadSpec, PretrainingHead, Tags
+from tunesmith.contracts.protocols import Baseline, Deciding, Features, JudgedTogether, Method, Objective, Penalty, Task
+
+__all__ = [
+    "IGNORED",
+    "Baseline",
+    "Batch",
+    "Beliefs",
+    "Column",
+    "Comparison",
+    "Context",
+    "Counts",
+    "Deciding",
+    "Encoded",
+    "Features",
+    "Groups",
+    "HeadSpec",
+    "JudgedTogether",
+    "Labels",
+    "Mark",
+    "Method",
+    "Objective",
+    "Outputs",
+    "Penalty",
+    "PretrainingHead",
+    "Samples",
+    "StepReport",
+    "Tags",
+    "Task",
+]

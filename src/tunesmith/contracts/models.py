@@ -1,0 +1,99 @@
+"""What stands on a trunk, what tasks and methods may do with it, and what encoding needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith.contracts.answers import Labels
+
+if TYPE_CHECKING:
+    pass
+
+PretrainingHead = Literal["masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What stands on top of the trunk.
+
+    Attributes:
+        kind: which Hugging Face task class is built: "sequence", "token", "multiple_choice" (one score a sequence,
+            several sequences a row) or "question_answering" (scores of each token as the first and as the last of the
+            answer); "vectors": the trunk alone, whose token vectors are pooled; of pretraining "masked_lm", "causal_lm"
+            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
+        names: class names in id order; () for a single number.
+        problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
+        pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
+            vectors at the places of its items).
+        form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
+            the latter two load with tunesmith only. Of vectors also "normalized": they have length 1.
+        vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
+        added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
+    """
+
+    kind: Literal["sequence", "token", "multiple_choice", "question_answering", "vectors"] | PretrainingHead
+    names: tuple[str, ...]
+    problem: str | None = None
+    pooling: str = "standard"
+    form: str = "standard"
+    vectors: int = 1
+    added_tokens: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """Width of the head; a number has one."""
+        return max(1, len(self.names))
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether Hugging Face's own class computes the same."""
+        return self.pooling == "standard" and self.form == "standard"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Facts about a task or a method that tests and the api read instead of names.
+
+    Attributes:
+        head_only: the method trains nothing in the trunk.
+        mergeable: the method's change can be folded into the trunk's own weights.
+        needs_bias: the method needs biases in the trunk.
+        trunk: the kinds of trunk it works on.
+        learning_rate_factor: multiplies the default learning rate of full tuning.
+        units: what the loss is averaged over ("rows", "tokens").
+        stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
+            "adapter" = the trained parameters in the format of PEFT.
+        kept_together: the text of a row, by its place, whose rows all go into the same split; None: all its texts.
+        has_head: of a task: something stands on the trunk that a method can train by itself.
+        regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
+    """
+
+    head_only: bool = False
+    mergeable: bool = True
+    needs_bias: bool = False
+    trunk: frozenset[str] = frozenset({"encoder", "decoder"})
+    learning_rate_factor: float = 1.0
+    units: str = "rows"
+    stores: Literal["whole", "delta", "adapter"] = "whole"
+    kept_together: int | None = None
+    has_head: bool = True
+    regroups: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What encoding needs beside the row.
+
+    Attributes:
+        tokenizer: the source tokenizer (Hugging Face fast tokenizer).
+        target_tokenizer: the one of targets; the same object except in some encoder–decoders.
+        labels: the answers.
+        max_tokens: longest sequence in tokens, special tokens included.
+    """
+
+    tokenizer: Any
+    target_tokenizer: Any
+    labels: Labels
+    max_tokens: int

@@ -1,0 +1,240 @@
+"""What a task, an objective, a method and a baseline must offer.
+
+Letters in shapes: T tokens of a packed batch, S sequences in it, D hidden width, C classes, B rows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Samples
+from tunesmith.contracts.batches import Batch, Encoded, Groups, Outputs
+from tunesmith.contracts.models import Context, HeadSpec, Tags
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import Tensor
+
+    from tunesmith.model import Model
+
+
+class Features(Protocol):
+    """Vectors of the untouched base model for rows, computed when first asked for; numpy arrays in float32."""
+
+    def rows(self, rows: Sequence[Any]) -> Any:
+        """Return (B, D): the mean hidden state of each row."""
+        ...
+
+    def places(self, rows: Sequence[Any]) -> list[tuple[list[Encoded], Any]]:
+        """Return for each row its parts and (P, D): the hidden states at their P places, in order."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        """Return (N, D): the mean hidden state of each text by itself."""
+        ...
+
+
+class Baseline(Protocol):
+    """A cheap competitor whose score stands beside the model's.
+
+    Attributes:
+        name: key in metrics.json, such as "majority".
+        title: what people read, such as "majority class".
+    """
+
+    name: str
+    title: str
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Learn from labelled `train` rows and answer each of `rows` with the task's Prediction."""
+        ...
+
+
+class Objective(Protocol):
+    """What is learnt from items: all that the engine knows. Tasks are objectives, and so is what pretraining does."""
+
+    def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
+        """Masking and the like at training time; rng depends on (seed, epoch, row) only. Identity by default."""
+        ...
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """Run trunk and head."""
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:
+        """SUM of the loss over the batch's groups, shape (), and the number of units it stands for."""
+        ...
+
+
+class Task(Objective, Protocol):
+    """What a row is, how it is learnt and how answers are judged. One file each in `tasks/`.
+
+    An instance holds its validated config as `config`.
+    """
+
+    name: str
+    title: str
+    Row: type[BaseModel]
+    Prediction: type[BaseModel]
+    samples: Samples
+    Config: type[BaseModel]
+    config: Any
+    better: Literal["max", "min"]
+    tags: Tags
+    columns: tuple[Column, ...]
+
+    def headline(self, labels: Labels) -> str:
+        """Name of the score that decides (`accuracy`, `macro_f1`, …)."""
+        ...
+
+    def labels(self, rows: Sequence[Any]) -> Labels:
+        """The answers found in the rows of all splits together; raises DataError when they make no sense."""
+        ...
+
+    def describe_labels(self, labels: Labels) -> str:
+        """The answers, in a few words of the plan."""
+        ...
+
+    def head(self, labels: Labels) -> HeadSpec:
+        """What stands on top of the trunk."""
+        ...
+
+    def encode(self, rows: Sequence[Any], context: Context, first_row: int = 0) -> list[Encoded]:
+        """Rows → parts, in row order; `first_row` is the index of rows[0]. Batched, for the tokenizer's speed."""
+        ...
+
+    def groups(self, items: Sequence[Encoded]) -> Groups:
+        """Which items belong together; each alone unless the loss couples them."""
+        ...
+
+    def prepare_head(self, model: Model, labels: Labels) -> None:
+        """Set up what the head starts from (such as the bias of a number); called once before step 0."""
+        ...
+
+    def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
+        """One plain answer a part, in the order of `batch.items`; what `join` takes."""
+        ...
+
+    def join(self, parts: Sequence[Any], labels: Labels) -> Any:
+        """The answers of one row's parts → one Prediction."""
+        ...
+
+    def beliefs(self, predictions: Sequence[Any], golds: Sequence[Any] | None, labels: Labels) -> Beliefs | None:
+        """How sure predictions are, and whether they were right where `golds` are given.
+
+        None where answers have no probability, as numbers have not.
+        """
+        ...
+
+    def revise(self, predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:
+        """The predictions with other probabilities: those of `Beliefs.probabilities`, in its shape and order."""
+        ...
+
+    def withhold(self, prediction: Any, threshold: float) -> Any:
+        """The prediction with answers marked whose confidence is below the threshold; the answers stay readable."""
+        ...
+
+    def texts(self, row: Any) -> tuple[str, ...]:
+        """The texts of a row, as a person would read them."""
+        ...
+
+    def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
+        """Names of the answers that a labelled row holds, known to `labels` or not; () for numbers and texts."""
+        ...
+
+    def stratum(self, row: Any, labels: Labels) -> str:
+        """Rows of one stratum are spread evenly over splits."""
+        ...
+
+    def gold(self, row: Any, labels: Labels) -> Any:
+        """The right answer of a row as `tally` takes it."""
+        ...
+
+    def compare(self, prediction: Any, gold: Any, labels: Labels) -> Comparison:
+        """The two answers of one row side by side, as people read them; `error` is 0 only where all is right."""
+        ...
+
+    def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
+        """Additive counts of one row."""
+        ...
+
+    def score(self, counts: Counts, labels: Labels) -> dict[str, float]:
+        """Summed counts → metrics by name."""
+        ...
+
+    def score_rows(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
+        """Metrics that are no sums of rows (Spearman, AUROC); {} where there are none."""
+        ...
+
+    def tables(self, counts: Counts, labels: Labels) -> dict[str, dict[str, dict[str, float]]]:
+        """Summed counts → tables by name, {label: {precision, recall, f1, support}} each, averages included.
+
+        The first is called per_class; {} for numbers.
+        """
+        ...
+
+    def confusion(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[list[int]] | None:
+        """(C, C) rows = gold, columns = predicted, or None where it has no meaning."""
+        ...
+
+    def baselines(self, labels: Labels) -> list[Baseline]:
+        """Competitors to show beside the model, weakest first."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A task with a threshold that development rows tell, such as when a question counts as not answered."""
+
+    def find_threshold(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> float | None:
+        """The threshold under which these answers score best; None where the rows cannot tell."""
+        ...
+
+    def decide(self, prediction: Any, threshold: float) -> Any:
+        """The prediction as that threshold has it; what it says of other answers stays."""
+        ...
+
+
+@runtime_checkable
+class JudgedTogether(Protocol):
+    """What a task offers besides where an answer is right or wrong among the others only, as which text is nearest.
+
+    Counts still add over rows: each is what one row found among all of them, so a bootstrap draws what is asked, not
+    what is searched.
+    """
+
+    def tally_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
+        """Additive counts of each row; in place of `Task.tally`."""
+        ...
+
+    def compare_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Comparison]:
+        """The answers of each row side by side; in place of `Task.compare`."""
+        ...
+
+
+class Method(Protocol):
+    """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""
+
+    name: str
+    title: str
+    Config: type[BaseModel]
+    config: Any
+    tags: Tags
+
+    def apply(self, model: Model) -> None:
+        """Freeze and inject; afterwards `requires_grad` is the truth. Raises MethodError where it cannot work."""
+        ...
+
+    def merge(self, model: Model) -> None:
+        """Fold the change into the trunk's own weights, or raise MethodError."""
+        ...
+
+    def adapter_config(self, model: Model) -> Mapping[str, Any]:
+        """What PEFT's adapter_config.json says, without the base model; {} where PEFT knows no such method."""
+        ...
+
+
+Penalty = Callable[["Model", Outputs, Batch], "Tensor"]
+"""An addition to the summed loss of a micro-batch: shape (), in the units of the loss."""
