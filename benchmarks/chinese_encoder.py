@@ -144,14 +144,13 @@ def fine_tune(arguments: argparse.Namespace, task: str, model: Path, out: Path, 
     return float(next(iter(scores.values()))["value"])
 
 
-def start_arms(arguments: argparse.Namespace, pool: ThreadPoolExecutor) -> dict[str, Future[Path]]:
+def start_arms(arguments: argparse.Namespace, pool: ThreadPoolExecutor, speed: float) -> dict[str, Future[Path]]:
     """Name → base model once it is pretrained. Random weights: one step at a learning rate of nothing."""
 
     def arm(name: str, steps: int, rate: float | None = None) -> Path:
         pretrain(arguments, steps, arguments.folder / name, rate)
         return Path(arguments.folder / name)
 
-    speed = steps_a_minute(arguments)
     longest_first = sorted(arguments.minutes, reverse=True)
     pretrained = {
         f"minutes-{minutes}": pool.submit(arm, f"minutes-{minutes}", round(minutes * speed))
@@ -204,7 +203,9 @@ def measure_task(
         "against_random_weights": {
             arm: {part: future.result() for part, future in parts.items()} for arm, parts in comparing.items()
         },
-        "evaluation_of_random_weights_with_baselines": {part: future.result() for part, future in baseline.items()},
+        "evaluation_of_random_weights_with_baselines": {
+            part: tunesmith_cli.figures(future.result()) for part, future in baseline.items()
+        },
     }
 
 
@@ -238,14 +239,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     arguments: argparse.Namespace = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    speed = steps_a_minute(arguments)
     with ThreadPoolExecutor(arguments.workers) as pool:
-        arms = start_arms(arguments, pool)
+        arms = start_arms(arguments, pool, speed)
         fine_tunes = {task: start_fine_tunes(arguments, pool, arms, task) for task in arguments.tasks}
         result = {
             "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
             "device": arguments.device,
             "seeds": arguments.seeds,
-            "steps_a_minute": steps_a_minute(arguments),
+            "steps_a_minute": speed,
             "tasks": {task: measure_task(arguments, pool, task, fine_tunes[task]) for task in arguments.tasks},
             "pretraining": curve(arguments.folder, arguments.minutes),
         }

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+FIGURES = frozenset({"verdict", "headline", "difference", "scores", "baselines", "gain", "rows"})
+"""Fields of a judgement that are figures; the others name folders and show texts of the data."""
+
 
 def program() -> list[str]:
     """Return the start of a tunesmith command of this Python's environment."""
@@ -39,10 +42,15 @@ def pretrain(corpus: Sequence[str | Path], out: Path, options: Sequence[str], se
 
 
 def compare(one: str, other: str, data: Path, settings: Mapping[str, Any] | None = None) -> Any:
-    """Run `tunesmith compare ONE OTHER --data FILE --json`; patterns stand for several seeds."""
+    """The figures of `tunesmith compare ONE OTHER --data FILE --json`; patterns stand for several seeds."""
     words = [*program(), "compare", one, other, "--data", str(data), "--json"]
     words += [word for key, value in (settings or {}).items() for word in ("--set", f"{key}={value}")]
-    return _json_of(words)
+    return figures(_json_of(words))
+
+
+def figures(judged: Mapping[str, Any]) -> dict[str, Any]:
+    """What results keep of a judgement: no folder, no text of the data."""
+    return {key: value for key, value in judged.items() if key in FIGURES}
 
 
 def _json_of(words: Sequence[str]) -> Any:

@@ -392,12 +392,15 @@ def test_demo_goes_all_the_way_and_finds_itself_complete(
 
     monkeypatch.setattr(demo, "SETTINGS", {**demo.SETTINGS, "train": {"max_steps": 2}, "evaluate": {"resamples": 100}})
     model = ("--model", tiny_bert) if is_given else ()
-    words = ("demo", "--out", tmp_path / "d", "--language", language, *model)
+    monkeypatch.chdir(tmp_path)
+    words = ("demo", "--language", language, *model)
     said = run(*words).stderr
     assert "before → after fine-tuning" in said
     assert said.count("probability") == 1
     assert all(sentence.split()[0][:5] in said for sentence in demo.SENTENCES[language])
     assert "already complete" in run(*words).stderr
+    assert [folder.name for folder in tmp_path.iterdir()] == [demo.FOLDERS[language]]
+    assert len(set(demo.FOLDERS.values())) == len(demo.FOLDERS), "one demo may follow the other"
 
 
 def test_demo_sentences_are_not_in_the_samples() -> None:

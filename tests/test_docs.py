@@ -98,6 +98,12 @@ def test_the_tree_lists_every_file_and_nothing_else(page: Path) -> None:
     assert len(tree.splitlines()) == len(files) + 1, "one line a file"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_results_name_no_folder_of_a_machine(path: Path) -> None:
+    named = re.findall(r'"((?:/|~|[A-Z]:\\\\)[^"]*)"', path.read_text(encoding="utf-8"))
+    assert not named
+
+
 @pytest.mark.parametrize("page", [DOCS / "methods.md", DOCS / "zh" / "methods.md"], ids=["en", "zh"])
 def test_every_method_has_its_row(page: Path) -> None:
     assert re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE) == list(METHODS)

@@ -353,7 +353,9 @@ def _write_answers(stream: RowStream, answer: Answerer, out: str, options: Any, 
 
 @app.command()
 def demo(
-    out: Annotated[str, typer.Option(metavar="DIR", help="The model's folder.")] = "tunesmith-demo",
+    out: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The model's folder; default: tunesmith-demo, tunesmith-demo-zh.")
+    ] = None,
     language: Annotated[str, typer.Option(help="en or zh.")] = "en",
     model: Annotated[str | None, typer.Option(help="Base model; default: one of the language.")] = None,
 ) -> None:

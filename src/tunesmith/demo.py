@@ -45,12 +45,16 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
 """Written for the demo; none of them stands in the sample files."""
 
 
-def run_demo(console: Console, out: str, *, language: str = "en", model: str | None = None) -> None:
+FOLDERS = {"en": "tunesmith-demo", "zh": "tunesmith-demo-zh"}
+"""One each, so that one demo may follow the other."""
+
+
+def run_demo(console: Console, out: str | None = None, *, language: str = "en", model: str | None = None) -> None:
     """Fine-tune on the sample texts, show before and after, answer five sentences and say what comes next.
 
     Args:
         console: where to print.
-        out: the model's folder; a complete one is used as it is.
+        out: the model's folder, a complete one is used as it is; default: the one of the language.
         language: "en" or "zh".
         model: a base model; default: the one of the language that ships with the package.
 
@@ -59,7 +63,7 @@ def run_demo(console: Console, out: str, *, language: str = "en", model: str | N
     """
     sample = find_sample(language)
     console.print(Text("Short texts from the world of money: good news, bad news, or neither?", "bold"))
-    finished = _fit(console, make_config(sample, out, model or MODELS[language]))
+    finished = _fit(console, make_config(sample, out or FOLDERS[language], model or MODELS[language]))
     console.print()
     show_scores(console, finished.metrics)
     console.print()
