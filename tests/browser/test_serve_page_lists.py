@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,78 @@ from tests.browser.served import Api, make_model, ready, run_module
 ROW = {"question": "What do bees make?", "choices": ["milk", "honey", "wool", "honey"]}
 LIST = {"required": True, "title": "Choices", "type": "texts"}
 TEXT = {"required": True, "title": "Question", "type": "string"}
+
+
+@pytest.fixture(scope="module")
+def served(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+    """Where a server of this process answers with tiny models for both tasks, and what it stores."""
+    pytest.importorskip("fastapi")
+    from tests.list_models import fit_choosers
+    from tunesmith.serving.feedback_store import FeedbackStore
+    from tunesmith.serving.hosting import load_hosted
+    from tunesmith.serving.lifecycle import RunningServer, open_listener
+    from tunesmith.serving.service import make_service
+
+    folder = tmp_path_factory.mktemp("lists")
+    fit_choosers(tiny_bert, folder)
+    store = FeedbackStore(folder / "feedback.db")
+    service = make_service(load_hosted([str(folder / "exam"), str(folder / "answers")]), store=store)
+    server = RunningServer(service, open_listener("127.0.0.1", 0))
+    server.start()
+    yield f"http://127.0.0.1:{server.address[1]}/", store
+    server.stop()
+    store.close()
+
+
+@pytest.fixture
+def address(served: tuple[str, Any]) -> str:
+    return served[0]
+
+
+def last_row(store: Any) -> dict[str, Any]:
+    from tunesmith.serving.feedback_store import read_feedback
+
+    return [feedback.row for feedback, _ in read_feedback(store.path)][-1]
+
+
+def test_a_real_choice_is_shown_and_corrected(served: tuple[str, Any], open_page: OpenPage) -> None:
+    address, store = served
+    page = ready(open_page(address, expected=("422",)))
+    page.select_option("#picker", "exam")
+    page.click("text=Try an example")
+    page.click("#send")
+    page.wait_for_selector(".given-label")
+    choices = ["honey", "milk", "wool"]
+    assert page.locator(".bar-name").all_inner_texts() == choices
+    assert page.inner_text(".bar-row.given .bar-name") == page.inner_text(".given-label")
+    for place, right in enumerate(choices):
+        page.click("#answer .correctable .button")
+        page.check(f".correction input[type=radio] >> nth={place}")
+        page.click("text=Save correction")
+        page.wait_for_selector(f".note.good:has-text('right: {right}')")
+        assert last_row(store) == {"question": "What do bees make?", "choices": choices, "label": right}
+    send(page, "choices", "Which?", "only one")
+    page.wait_for_selector("#field-choices[aria-invalid]")
+    assert "at least 2 items" in page.inner_text(".field:has(#field-choices) .field-trouble")
+
+
+def test_a_real_ranking_is_shown_and_corrected(served: tuple[str, Any], open_page: OpenPage) -> None:
+    address, store = served
+    page = ready(open_page(address))
+    page.select_option("#picker", "answers")
+    texts = [f"text {number} of many" for number in range(14)]
+    send(page, "candidates", "Which?", *texts)
+    page.wait_for_selector("ol.ranking")
+    page.click("text=Show all 14 candidates")
+    assert sorted(page.locator("ol.ranking .text").all_inner_texts()) == sorted(texts)
+    assert page.inner_text("ol.ranking .text >> nth=0") == page.inner_text(".given-label")
+    for wanted in (texts[:12], []):
+        page.click("#answer .correctable .button")
+        for text in texts:
+            page.set_checked(f".correction label:has-text('{text}') input", text in wanted)
+        page.click("text=Save correction")
+        page.wait_for_selector(f".note.good:has-text('{wanted[0] if wanted else 'none'}')")
+        assert last_row(store) == {"question": "Which?", "candidates": texts, "labels": wanted}
 
 
 def choice_api(kind: str = "letters", **answer: Any) -> Api:
@@ -157,7 +231,7 @@ def test_several_candidates_may_be_right_or_none(address: str, open_page: OpenPa
     assert [box.is_checked() for box in boxes.all()] == [True, False, False]
     page.check("label:has-text('one') input")
     page.click("text=Save correction")
-    page.wait_for_selector(".note.good:has-text('one, three')")
+    page.wait_for_selector(".note.good:has-text('one · three')")
     page.click("text=Correct again")
     for box in boxes.all():
         box.uncheck()

@@ -1,6 +1,6 @@
 // Answers as people read them: one label, several, a number, entities in their text.
 
-import { sliceCharacters, toUnits } from "./characters.js";
+import { shorten, sliceCharacters, toUnits } from "./characters.js";
 import { make } from "./dom.js";
 import { listOf } from "./rows.js";
 import { count, formatNumber, formatShare, say, word } from "./words.js";
@@ -48,14 +48,15 @@ export function summarize(answer) {
   const kind = kindOf(answer);
   if (kind === "entities") return count("entities", answer.entities.length);
   if (kind === "number") return formatFigure(answer);
-  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : textOf(answer) || word("answer.none");
+  const one = kind === "one" ? answer.label : shorten(textOf(answer) ?? "", LONG_CHARACTERS) || word("answer.none");
+  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : one;
   if (isWithheld(answer)) return word("summary.withheld", { labels });
   return typeof answer.probability === "number" ? `${labels}, ${formatShare(answer.probability)}` : labels;
 }
 
 /** What was saved as right, in a few words; of choices and candidates, whatever stands for them, their texts. */
 export function summarizeRight({ right, places, row }) {
-  if (places) return places.map((place) => listOf(row)[place]).join(", ") || word("labels.none_right");
+  if (places) return places.map((place) => shorten(listOf(row)[place], LONG_CHARACTERS)).join(" · ") || word("labels.none_right");
   if (right === null || right === undefined) return "";
   if (Array.isArray(right)) {
     if (right.some((part) => typeof part === "object")) return count("entities", right.length);

@@ -120,7 +120,7 @@ function placeEditor(item, model, several) {
   const chosen = new Set(item.places ?? [several ? answer.ranking[0].candidate : answer.choice]);
   const order = several ? answer.ranking.map(({ candidate }) => candidate) : texts.map((_, place) => place);
   const options = order.map((place) => ({ value: place, text: texts[place] }));
-  const words = { title: several ? "correct.candidates" : "correct.choice", search: "correct.search_texts" };
+  const words = { title: several ? "correct.candidates" : "correct.choice", search: "correct.search_texts", areTexts: true };
   const places = () => [...chosen].sort((one, other) => one - other);
   return {
     ...optionEditor(options, chosen, several, words),
@@ -132,7 +132,7 @@ function placeEditor(item, model, several) {
 /** Radio buttons, or boxes to tick where several may hold; with a search where they are many. */
 function optionEditor(options, chosen, several, words) {
   const name = freshId("label");
-  const list = make("div", { class: "choices" });
+  const list = make("div", { class: words.areTexts ? "choices texts" : "choices" });
   const hidden = make("p", { class: "hint" });
   const search = make("input", { type: "search", id: freshId("search"), autocomplete: "off", dir: "auto" });
   const problem = make("p", { class: "field-trouble", role: "alert" });
