@@ -48,10 +48,14 @@ export function summarize(answer) {
   const kind = kindOf(answer);
   if (kind === "entities") return count("entities", answer.entities.length);
   if (kind === "number") return formatFigure(answer);
-  const one = kind === "one" ? answer.label : shorten(textOf(answer) ?? "", LONG_CHARACTERS) || word("answer.none");
-  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : one;
+  const labels = shortLabels(answer, kind);
   if (isWithheld(answer)) return word("summary.withheld", { labels });
   return typeof answer.probability === "number" ? `${labels}, ${formatShare(answer.probability)}` : labels;
+}
+
+function shortLabels(answer, kind) {
+  if (kind === "several") return answer.label.join(", ") || word("labels.none");
+  return kind === "one" ? answer.label : shorten(textOf(answer), LONG_CHARACTERS) || word("answer.none");
 }
 
 /** What was saved as right, in a few words; of choices and candidates, whatever stands for them, their texts. */
