@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.conftest import OpenPage
 from tests.browser.served import Api, make_model, ready, run_module
+from tests.browser.test_serve_page_looks import CONTRAST
 
 ROW = {"question": "What do bees make?", "choices": ["milk", "honey", "wool", "honey"]}
 LIST = {"required": True, "title": "Choices", "type": "texts"}
@@ -135,7 +136,9 @@ def test_a_line_is_a_choice(address: str, open_page: OpenPage) -> None:
     assert page.input_value("#field-choices") == "milk\nhoney\nwool\nhoney"
     page.fill("#field-choices", " \n\n")
     page.click("#send")
-    assert page.locator("#fields .field-trouble:visible").all_inner_texts() == ["There is no text yet. Type or paste one."]
+    assert page.locator("#fields .field-trouble:visible").all_inner_texts() == [
+        "There is no text yet. Type or paste one."
+    ]
     assert page.evaluate("document.activeElement.id") == "field-choices"
     page.click("text=Add: Context")
     page.fill("#field-context", "A text on insects.")
@@ -303,7 +306,7 @@ def test_a_file_with_lists_is_answered_and_saved(address: str, open_page: OpenPa
 def test_typed_lists_can_be_saved_and_read_again(address: str, open_page: OpenPage) -> None:
     api = ranking_api()
     page = ready(open_page(address, prepare=api.install))
-    cells = "question,candidates\nWhich?,one | two\n".encode()
+    cells = b"question,candidates\nWhich?,one | two\n"
     put(page, "questions.csv", cells)
     page.click("text=Predict 1 row")
     page.wait_for_selector("table.results .brief")
@@ -314,7 +317,10 @@ def test_typed_lists_can_be_saved_and_read_again(address: str, open_page: OpenPa
 def test_a_file_without_lists_is_told_so(address: str, open_page: OpenPage, language: str) -> None:
     api = choice_api()
     page = ready(open_page(f"{address}?lang={language}", prepare=api.install))
-    told = {"en": ("No row holds a list", "has no column for: Question"), "zh": ("没有一行", "没有这一项对应的列：问题")}
+    told = {
+        "en": ("No row holds a list", "has no column for: Question"),
+        "zh": ("没有一行", "没有这一项对应的列：问题"),
+    }
     for name, content, said in (
         ("exam.csv", b"question,a,b\nWhich?,one,two\n", told[language][0]),
         ("texts.txt", b"Which?\nWho?\n", told[language][0]),
@@ -324,6 +330,19 @@ def test_a_file_without_lists_is_told_so(address: str, open_page: OpenPage, lang
         assert said in page.inner_text("#file-panel .note.warn")
         assert page.is_disabled("#file-panel .primary")
     assert api.asked == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_long_texts_stay_legible_on_a_telephone(address: str, open_page: OpenPage, scheme: str) -> None:
+    api = ranking_api()
+    options = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    page = ready(open_page(address, prepare=api.install, **options))
+    send(page, "candidates", "Which?", "x" * 200, "many words " * 20)
+    page.click("text=Wrong? Correct it")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    share, line = (page.locator(f"{which} >> nth=0").bounding_box() for which in (".given-share", ".given-label"))
+    assert share["height"] < line["height"] / 2, "the percentage is not broken into lines"
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_tasks_have_names_in_words(address: str, open_page: OpenPage) -> None:
