@@ -342,7 +342,7 @@ def test_predictions_of_a_file_are_compared_with_a_model(fitted: api.Result, tmp
 def test_a_served_model_offers_an_example_that_it_can_answer(fitted: api.Result) -> None:
     hosted = load_hosted([f"exam={fitted.folder}"])["exam"]
     described = hosted.describe()
-    assert described["columns"]["choices"]["type"] == "array"
+    assert described["columns"]["choices"]["type"] == "texts"
     assert described["reads_tokens"] == 64
     row = hosted.task.Row.model_validate(described["examples"][0])
     answer = hosted.answer([row], 512)[0]

@@ -98,7 +98,7 @@ class Hosted:
                 column.name: {
                     "required": column.required,
                     "title": fields[column.name]["title"],
-                    "type": "string" if holds_text(fields, column) else "array",
+                    "type": type_of(fields, column),
                 }
                 for column in self.text_columns
             },
@@ -115,6 +115,13 @@ class Hosted:
         precision = torch.bfloat16 if self.autocast else torch.float32
         plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens, precision)
         return calibrating.apply(predictor.calibration, task, plain, labels)
+
+
+def type_of(fields: dict[str, Any], column: Column) -> str:
+    """What a request holds in that column: "string", "texts" (a list of strings) or "array"."""
+    if column.holds == "texts":
+        return "texts"
+    return "string" if holds_text(fields, column) else "array"
 
 
 def holds_text(fields: dict[str, Any], column: Column) -> bool:

@@ -51,7 +51,7 @@ def shared_schemas() -> dict[str, Any]:
             "id": {"type": "string", "minLength": 1, "maxLength": 128, "description": "of the answer"},
             "right": {
                 "description": "the right answer, as a labelled row holds it: a label, a list of labels, a number, "
-                "or a list of entities",
+                "a list of entities, or texts among those of the row",
                 "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "array"}],
             },
             "comment": {"type": "string"},
@@ -107,10 +107,9 @@ def describe_predict(hosted: Hosted, limits: Limits) -> dict[str, Any]:
 def describe_feedback(models: dict[str, Hosted]) -> dict[str, Any]:
     """The path of feedback, for `openapi_extra`."""
     hosted = next(iter(models.values()))
-    right: Any = hosted.labels.names[0] if hosted.labels.names and hosted.labels.kind == "single" else []
     sample = {
         "id": f"{hosted.name}.0123456789abcdef01234567",
-        "right": right if hosted.labels.kind != "number" else 1.0,
+        "right": _sample_right(hosted),
         "comment": "",
         "row": hosted.sample_row(),
     }
@@ -123,6 +122,20 @@ def describe_feedback(models: dict[str, Hosted]) -> dict[str, Any]:
             **_errors(400, 404, 408, 413, 415, 422, 503),
         },
     }
+
+
+def _sample_right(hosted: Hosted) -> Any:
+    """Something that might be right for the sample row."""
+    labels, listed = hosted.labels, [value for value in hosted.sample_row().values() if isinstance(value, list)]
+    if labels.kind == "number":
+        return 1.0
+    if labels.names and labels.kind == "single":
+        return labels.names[0]
+    field = hosted.task.Row.model_json_schema()["properties"][hosted.label_field]
+    takes_list = any(option.get("type") == "array" for option in (field, *field.get("anyOf", ())))
+    if listed:
+        return listed[0][:1] if takes_list else listed[0][0]
+    return []
 
 
 def describe_get(description: str, kind: str = "application/json", failing: int | None = None) -> dict[str, Any]:

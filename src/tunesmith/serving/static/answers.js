@@ -1,15 +1,20 @@
 // Answers as people read them: one label, several, a number, entities in their text.
 
-import { sliceCharacters, toUnits } from "./characters.js";
+import { shorten, sliceCharacters, toUnits } from "./characters.js";
 import { make } from "./dom.js";
+import { listOf } from "./rows.js";
 import { count, formatNumber, formatShare, say, word } from "./words.js";
 
 const FIRST_LABELS = 5;
+const FIRST_RANKS = 10;
+const LONG_CHARACTERS = 60;
 const COLOURS = 6;
 
 /** What kind of answer it is; the server's tasks are told apart by what they give. */
 export function kindOf(answer) {
   if (Array.isArray(answer.entities)) return "entities";
+  if (typeof answer.choice === "number") return "choice";
+  if (Array.isArray(answer.ranking)) return "ranking"; // its first text is called answer, as a span's text is
   if (typeof answer.answer === "string") return "span";
   if (Array.isArray(answer.label)) return "several";
   return typeof answer.label === "number" || isVector(answer) ? "number" : "one";
@@ -31,19 +36,31 @@ export function isWithheld(answer) {
   return kindOf(answer) === "entities" ? answer.entities.some((entity) => entity.abstained) : answer.abstained === true;
 }
 
+/** The one text that an answer gives: a label, a choice, the first candidate, a piece of a text. */
+function textOf(answer) {
+  const kind = kindOf(answer);
+  if (kind === "choice") return answer.text;
+  return kind === "span" || kind === "ranking" ? answer.answer : answer.label;
+}
+
 /** The answer in a few words, for lists and screen readers. */
 export function summarize(answer) {
   const kind = kindOf(answer);
   if (kind === "entities") return count("entities", answer.entities.length);
   if (kind === "number") return formatFigure(answer);
-  const one = kind === "span" ? answer.answer || word("answer.none") : answer.label;
-  const labels = kind === "several" ? answer.label.join(", ") || word("labels.none") : one;
+  const labels = shortLabels(answer, kind);
   if (isWithheld(answer)) return word("summary.withheld", { labels });
   return typeof answer.probability === "number" ? `${labels}, ${formatShare(answer.probability)}` : labels;
 }
 
-/** What was saved as right, in a few words. */
-export function summarizeRight(right) {
+function shortLabels(answer, kind) {
+  if (kind === "several") return answer.label.join(", ") || word("labels.none");
+  return kind === "one" ? answer.label : shorten(textOf(answer), LONG_CHARACTERS) || word("answer.none");
+}
+
+/** What was saved as right, in a few words; of choices and candidates, whatever stands for them, their texts. */
+export function summarizeRight({ right, places, row }) {
+  if (places) return places.map((place) => shorten(listOf(row)[place], LONG_CHARACTERS)).join(" · ") || word("labels.none_right");
   if (right === null || right === undefined) return "";
   if (Array.isArray(right)) {
     if (right.some((part) => typeof part === "object")) return count("entities", right.length);
@@ -64,6 +81,8 @@ export function showAnswer(item, model) {
   const kind = kindOf(answer);
   if (kind === "entities") return showEntities(item, model);
   if (kind === "span") return showSpan(item);
+  if (kind === "choice") return make("div", { class: "stack" }, showLabel(answer), showChoices(item));
+  if (kind === "ranking") return make("div", { class: "stack" }, showLabel(answer), showRanking(answer));
   if (kind === "number") {
     const figure = say(make("p", { class: "figure-number" }), () => summarize(answer));
     return make("div", { class: "stack" }, figure);
@@ -74,11 +93,12 @@ export function showAnswer(item, model) {
 /** The piece of a text that answers a question, by itself and where it stands. */
 function showSpan({ answer, row }) {
   const found = answer.answer ? [{ start: answer.start, end: answer.end, label: "", abstained: answer.abstained }] : [];
-  return make("div", { class: "stack" }, showLabel(answer, answer.answer), markText(row.context, found, []));
+  return make("div", { class: "stack" }, showLabel(answer), markText(row.context, found, []));
 }
 
-function showLabel(answer, text = answer.label) {
-  const label = make("p", { class: "given-label", dir: "auto" }, text);
+function showLabel(answer) {
+  const text = textOf(answer);
+  const label = make("p", { class: text?.length > LONG_CHARACTERS ? "given-label long" : "given-label", dir: "auto" }, text);
   if (!text) say(label, "answer.none");
   const head = make("div", { class: "given" });
   if (isWithheld(answer)) {
@@ -111,14 +131,34 @@ function showProbabilities(answer) {
   const all = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
   const given = Array.isArray(answer.label) ? answer.label : [answer.label];
   const first = Math.max(FIRST_LABELS, Array.isArray(answer.label) ? answer.label.length : 1);
-  const list = make("ul", { class: "bars" });
-  const fill = (some) => list.append(...some.map(([label, share]) => bar(label, share, given.includes(label))));
-  fill(all.slice(0, first));
-  if (all.length <= first) return list;
-  const more = say(make("button", { type: "button", class: "button quiet" }), () => word("answer.all_labels", { n: formatNumber(all.length) }));
+  return unfold(make("ul", { class: "bars" }), all.map(([label, share]) => bar(label, share, given.includes(label))), first, "answer.all_labels");
+}
+
+/** All choices in their order, each with its bar; equal texts are different choices. */
+function showChoices({ answer, row }) {
+  if (!answer.probabilities) return null;
+  return make("ul", { class: "bars" }, ...listOf(row).map((text, place) => bar(text, answer.probabilities[place], place === answer.choice)));
+}
+
+/** The candidates, best one first. */
+function showRanking({ ranking }) {
+  const lines = ranking.map(({ text, score }) => {
+    const line = make("div", { class: "rank" }, make("span", { class: "text", dir: "auto" }, text));
+    if (typeof score === "number") line.append(say(make("span", { class: "bar-share" }), () => formatShare(score)));
+    return make("li", {}, line);
+  });
+  const title = say(make("p", { class: "eyebrow" }), "answer.ranking");
+  return make("div", { class: "stack-small" }, title, unfold(make("ol", { class: "ranking" }), lines, FIRST_RANKS, "answer.all_candidates"));
+}
+
+/** A list with its first lines; a button shows the others. */
+function unfold(list, lines, first, key) {
+  list.append(...lines.slice(0, first));
+  if (lines.length <= first) return list;
+  const more = say(make("button", { type: "button", class: "button quiet" }), () => word(key, { n: formatNumber(lines.length) }));
   more.addEventListener("click", () => {
     const next = list.children.length;
-    fill(all.slice(first));
+    list.append(...lines.slice(first));
     more.remove();
     list.children[next].tabIndex = -1;
     list.children[next].focus();
@@ -179,8 +219,8 @@ function entityTable(text, entities, labels) {
 /** An answer on one line of a table. */
 export function showBriefly(answer) {
   const kind = kindOf(answer);
-  if (!["one", "several", "span"].includes(kind)) return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
-  const labels = kind === "several" ? answer.label.join(", ") : kind === "span" ? answer.answer : answer.label;
+  if (kind === "entities" || kind === "number") return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
+  const labels = kind === "several" ? answer.label.join(", ") : textOf(answer);
   const name = make("span", { class: isWithheld(answer) ? "brief withheld" : "brief", dir: "auto" }, labels);
   if (!labels) say(name, kind === "span" ? "answer.none" : "labels.none");
   const box = make("div", { class: "brief-box" }, name);

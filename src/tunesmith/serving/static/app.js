@@ -7,6 +7,7 @@ import { keep, remember, startHistory } from "./history.js";
 import { startKeys } from "./keys.js";
 import { describeModel, fillPicker } from "./models.js";
 import { answerItems, checkRows } from "./pieces.js";
+import { isBlank, readList } from "./rows.js";
 import { showRun, troubleOf } from "./results.js";
 import { hasKey, listModels, predict, ServiceError } from "./service.js";
 import { describeTrouble } from "./trouble.js";
@@ -133,15 +134,20 @@ async function ask(rows) {
 }
 
 function askFile(sheet, chosen, fields) {
-  const columns = fields.filter(({ name }) => chosen[name]).map(({ name, required }) => ({ name, required }));
-  const items = sheet.records.map((record) => ({
-    record,
-    row: Object.fromEntries(columns.map(({ name }) => [name, textOf(record[chosen[name]])]).filter(([, text]) => text.trim())),
-    answer: null,
-    trouble: null,
-  }));
+  const columns = fields.filter(({ name }) => chosen[name]).map(({ name, required, isList }) => ({ name, required, isList }));
+  const items = sheet.records.map((record) => makeItem(record, columns, chosen));
   putFileAway();
   answerMany({ model, items, name: sheet.name, columns: sheet.columns, fields: columns });
+}
+
+/** A record and the row that is made of it; where a list is wanted and none stands there, that is its trouble. */
+function makeItem(record, columns, chosen) {
+  const read = ({ name, isList }) => (isList ? readList(record[chosen[name]]) : textOf(record[chosen[name]]));
+  const fields = columns.map((column) => [column, read(column)]);
+  const row = Object.fromEntries(fields.filter(([, value]) => !isBlank(value)).map(([{ name }, value]) => [name, value]));
+  const listless = fields.find(([{ name }, value]) => value === null && textOf(record[chosen[name]]).trim());
+  const trouble = listless ? { key: "row.no_list", values: { column: chosen[listless[0].name] } } : null;
+  return { record, row, answer: null, trouble };
 }
 
 function textOf(value) {

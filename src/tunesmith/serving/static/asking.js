@@ -1,12 +1,14 @@
 // The form: what is asked about. One text or a pair, many lines, or a file.
 
-import { countCharacters } from "./characters.js";
 import { freshId, get, isSendKey, make } from "./dom.js";
-import { FileError, guessColumns, readFile } from "./files.js";
+import { FileError, guessColumns, hasLists, readFile } from "./files.js";
+import { countCharactersOf, partsOf } from "./rows.js";
 import { describeTrouble, toldBy } from "./trouble.js";
 import { count, formatNumber, say, word } from "./words.js";
 
-let fields = []; // {name, title, required, isShown, input, problem}
+const NAMES = { text_b: "field.text_b", question: "field.question", context: "field.context", choices: "field.choices", candidates: "field.candidates" };
+
+let fields = []; // {name, title, required, isList, isShown, input, problem}
 let sheet = null;
 let file = null;
 let listeners = { onRows: () => {}, onFile: () => {} };
@@ -40,11 +42,14 @@ export function showFields(next) {
   const typed = Object.fromEntries(fields.map(({ name, input }) => [name, input.value]));
   const wanted = Object.keys(model.examples?.[0] ?? {});
   fields = Object.entries(model.columns)
-    .filter(([, column]) => (column.type ?? "string") === "string")
-    .map(([name, { title, required }]) => makeField(name, title ?? name, required, required || wanted.includes(name), typed[name] ?? ""));
+    .filter(([, column]) => ["string", "texts"].includes(column.type ?? "string"))
+    .map(([name, { title, required, type }]) => {
+      const isShown = required || wanted.includes(name);
+      return makeField({ name, title: title ?? name, required, isList: type === "texts", isShown }, typed[name] ?? "");
+    });
   get("fields").replaceChildren(...fields.map(({ node }) => node));
   nameFields();
-  get("second").hidden = fields.every(({ isShown }) => isShown);
+  offerMore();
   const isPair = fields.filter(({ isShown }) => isShown).length > 1;
   get("lines-box").hidden = isPair;
   if (isPair) get("lines").checked = false;
@@ -53,34 +58,45 @@ export function showFields(next) {
   showLineCount();
 }
 
-function makeField(name, title, required, isShown, value) {
+function makeField(facts, value) {
+  const { name, isList, isShown } = facts;
   const problem = make("p", { class: "field-trouble", id: freshId("problem"), role: "alert" });
-  const input = make("textarea", { id: `field-${name}`, rows: 5, dir: "auto", spellcheck: "false", "aria-describedby": problem.id });
+  const hint = isList ? say(make("p", { class: "hint", id: freshId("hint") }), "ask.texts") : null;
+  const described = [hint?.id, problem.id].filter(Boolean).join(" ");
+  const input = make("textarea", { id: `field-${name}`, rows: 5, dir: "auto", spellcheck: "false", "aria-describedby": described });
   input.value = value;
   input.addEventListener("input", () => {
     clearProblems();
     showLineCount();
   });
-  const node = make("div", { class: "field" }, make("label", { for: input.id }), input, problem);
+  const node = make("div", { class: "field" }, make("label", { for: input.id }), hint, input, problem);
   node.hidden = !isShown;
-  return { name, title, required, isShown, input, problem, node };
+  return { ...facts, input, problem, node };
 }
 
 /** What a field is called: in words of the page where it has any. */
 function nameOf(name, title) {
   if (name === "text") return word(fields.filter(({ isShown }) => isShown).length > 1 ? "field.text_a" : "field.text");
-  return name === "text_b" ? word("field.text_b") : title;
+  return NAMES[name] ? word(NAMES[name]) : title;
 }
 
 function nameFields() {
   for (const { node, name, title } of fields) say(node.querySelector("label"), () => nameOf(name, title));
 }
 
+/** A button for the next field that may be filled in, but need not. */
+function offerMore() {
+  const next = fields.find(({ isShown }) => !isShown);
+  get("second").hidden = !next;
+  if (!next) return;
+  say(get("second"), () => (next.name === "text_b" ? word("ask.second") : word("ask.add", { field: nameOf(next.name, next.title) })));
+}
+
 function showField(field) {
   field.isShown = true;
   field.node.hidden = false;
   nameFields();
-  get("second").hidden = fields.every(({ isShown }) => isShown);
+  offerMore();
   get("lines-box").hidden = true;
   get("lines").checked = false;
   field.input.focus();
@@ -89,11 +105,16 @@ function showField(field) {
 function fillExample() {
   for (const field of fields) {
     const value = model.examples[0][field.name];
-    if (value) field.input.value = value;
+    if (value) field.input.value = partsOf(value).join("\n");
   }
   clearProblems();
   showLineCount();
   fields[0].input.focus();
+}
+
+/** The texts that were typed, one a line; what surrounds them is none of them. */
+function listIn(text) {
+  return linesOf(text).map((line) => line.trim());
 }
 
 function linesOf(text) {
@@ -116,8 +137,9 @@ function submit() {
     const [{ name, input }] = shown;
     return listeners.onRows(linesOf(input.value).map((line) => ({ [name]: line })));
   }
-  const row = Object.fromEntries(shown.filter(({ input }) => input.value.trim()).map(({ name, input }) => [name, input.value]));
-  const length = Object.values(row).reduce((sum, text) => sum + countCharacters(text), 0);
+  const filled = shown.filter(({ input }) => input.value.trim());
+  const row = Object.fromEntries(filled.map(({ name, isList, input }) => [name, isList ? listIn(input.value) : input.value]));
+  const length = countCharactersOf(row);
   if (length > most) return showProblem(shown[0].name, () => word("row.too_long", { n: formatNumber(length), most: formatNumber(most) }));
   listeners.onRows([row]);
 }
@@ -140,7 +162,7 @@ function clearProblems() {
 
 /** Show what went wrong with a request: beside the field that it names, otherwise below the form. */
 export function showTrouble(error, again) {
-  const name = error.field?.replace(/^\d+\./, "") ?? "";
+  const [name] = (error.field ?? "").replace(/^\d+\./, "").split("."); // of choices.2, choices
   if (error.kind === "refused" && fields.some((field) => field.name === name && field.isShown)) {
     return showProblem(name, () => word("row.refused", { message: toldBy(error) }));
   }
@@ -211,10 +233,17 @@ function filePanel(head) {
   const title = make("p", { class: "strong text", dir: "auto" }, name);
   const facts = say(make("p", { class: "hint" }), () => `${count("rows", records.length)} · ${count("file.columns", sheet.columns.length)} · ${encoding.toUpperCase()}`);
   const preview = make("div", { class: "table-box" });
-  const showPreview = () => preview.replaceChildren(previewTable(chosen));
+  const lack = make("div", { role: "alert" });
+  const go = say(make("button", { type: "button", class: "button primary" }), () => count("file.predict", records.length));
+  const showPreview = () => {
+    preview.replaceChildren(previewTable(chosen));
+    const found = lackOf(chosen);
+    go.disabled = Boolean(found);
+    lack.replaceChildren(...(found ? [say(make("p", { class: "note warn" }), found)] : []));
+  };
   const selects = fields.map((field) => {
     const select = make("select", { id: freshId("column") });
-    if (!field.required) select.append(say(make("option", { value: "" }), "file.no_column"));
+    if (!field.required || !chosen[field.name]) select.append(say(make("option", { value: "" }), "file.no_column"));
     for (const column of sheet.columns) select.append(make("option", { value: column }, column));
     select.value = chosen[field.name];
     select.addEventListener("change", () => {
@@ -224,11 +253,19 @@ function filePanel(head) {
     return make("div", { class: "field" }, say(make("label", { for: select.id }), () => word("file.column_of", { field: nameOf(field.name, field.title) })), select);
   });
   showPreview();
-  const go = say(make("button", { type: "button", class: "button primary" }), () => count("file.predict", records.length));
   go.addEventListener("click", () => listeners.onFile(sheet, { ...chosen }, fields));
   const parts = [title, facts, make("div", { class: "columns narrow" }, ...selects)];
   if (hasHead) parts.push(headToggle(head));
-  return [...parts, preview, make("div", { class: "row" }, go, putAwayButton())];
+  return [...parts, preview, lack, make("div", { class: "row" }, go, putAwayButton())];
+}
+
+/** Why no row of the file can be asked about, as a function that gives the words; null where some can. */
+function lackOf(chosen) {
+  const called = ({ name, title }) => nameOf(name, title);
+  const listless = fields.find(({ name, required, isList }) => isList && (chosen[name] ? !hasLists(sheet, chosen[name]) : required));
+  if (listless) return () => word("file.no_lists", { field: called(listless), name: listless.name });
+  const missing = fields.find(({ name, required }) => required && !chosen[name]);
+  return missing ? () => word("file.missing", { field: called(missing) }) : null;
 }
 
 function headToggle(head) {
@@ -241,11 +278,15 @@ function headToggle(head) {
   return make("label", { class: "choice" }, box, say(make("span"), "file.head"));
 }
 
+function shownAs(value) {
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : String(value ?? "");
+}
+
 function previewTable(chosen) {
   const columns = [...new Set(Object.values(chosen).filter(Boolean))];
   const head = make("tr", {}, ...columns.map((column) => make("th", { scope: "col", dir: "auto" }, column)));
   const rows = sheet.records.slice(0, 3).map((record) =>
-    make("tr", {}, ...columns.map((column) => make("td", { class: "small" }, make("p", { class: "text clamped", dir: "auto" }, String(record[column] ?? "").slice(0, 300))))));
+    make("tr", {}, ...columns.map((column) => make("td", { class: "small" }, make("p", { class: "text clamped", dir: "auto" }, shownAs(record[column]).slice(0, 300))))));
   const caption = say(make("caption"), () => count("file.preview", Math.min(3, sheet.records.length)));
   return make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
 }

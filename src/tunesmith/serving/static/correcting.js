@@ -3,6 +3,8 @@
 import { kindOf } from "./answers.js";
 import { announce, freshId, isSendKey, make } from "./dom.js";
 import { entityEditor } from "./entities.js";
+import { nameChoice, nameCandidates } from "./naming.js";
+import { listOf } from "./rows.js";
 import { sendFeedback } from "./service.js";
 import { describeTrouble } from "./trouble.js";
 import { count, formatNumber, say, word } from "./words.js";
@@ -49,6 +51,7 @@ export function correctionForm(item, model, { onSaved, onCancel }) {
     try {
       await sendFeedback({ id: item.answer.id, right, comment: comment.value.trim() || null, row: item.row });
       item.right = right;
+      item.places = editor.places?.();
       announce(word("correct.saved"));
       onSaved();
     } catch (error) {
@@ -64,6 +67,7 @@ export function correctionForm(item, model, { onSaved, onCancel }) {
 function editorOf(item, model) {
   const { answer } = item;
   const kind = kindOf(answer);
+  if (kind === "choice" || kind === "ranking") return placeEditor(item, model, kind === "ranking");
   const before = item.right ?? (kind === "entities" ? answer.entities : answer.label ?? answer.similarity ?? 0);
   if (kind === "entities") return entityEditor(item.row.text, before, model.labels);
   if (kind === "span") return spanEditor(item.right ? item.right[0] ?? "" : answer.answer);
@@ -97,22 +101,47 @@ function numberEditor(before) {
   };
 }
 
-/** Radio buttons, or boxes to tick where several labels may hold; with a search where they are many. */
 function labelEditor(before, model, answer, several) {
   const chosen = new Set(several ? before : [before]);
   const shares = answer.probabilities ?? {};
   const labels = [...new Set([...model.labels, ...chosen])].sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0));
+  const options = labels.map((label) => ({ value: label, text: label }));
+  const words = { title: several ? "correct.labels" : "correct.label", search: "correct.search" };
+  return {
+    ...optionEditor(options, chosen, several, words),
+    read: () => (several ? labels.filter((label) => chosen.has(label)) : [...chosen][0]),
+  };
+}
+
+/** The right one of the row's choices, or those of its candidates that are right, as many as there are; by place. */
+function placeEditor(item, model, several) {
+  const { answer, row } = item;
+  const texts = listOf(row);
+  const chosen = new Set(item.places ?? [several ? answer.ranking[0].candidate : answer.choice]);
+  const order = several ? answer.ranking.map(({ candidate }) => candidate) : texts.map((_, place) => place);
+  const options = order.map((place) => ({ value: place, text: texts[place] }));
+  const words = { title: several ? "correct.candidates" : "correct.choice", search: "correct.search_texts", areTexts: true };
+  const places = () => [...chosen].sort((one, other) => one - other);
+  return {
+    ...optionEditor(options, chosen, several, words),
+    places,
+    read: () => (several ? nameCandidates(places(), texts, model.kind) : nameChoice(places()[0], texts, model.kind)),
+  };
+}
+
+/** Radio buttons, or boxes to tick where several may hold; with a search where they are many. */
+function optionEditor(options, chosen, several, words) {
   const name = freshId("label");
-  const list = make("div", { class: "choices" });
+  const list = make("div", { class: words.areTexts ? "choices texts" : "choices" });
   const hidden = make("p", { class: "hint" });
   const search = make("input", { type: "search", id: freshId("search"), autocomplete: "off", dir: "auto" });
   const problem = make("p", { class: "field-trouble", role: "alert" });
 
   const fill = () => {
     const wanted = search.value.trim().toLowerCase();
-    const fitting = labels.filter((label) => label.toLowerCase().includes(wanted));
+    const fitting = options.filter(({ text }) => text.toLowerCase().includes(wanted));
     const shown = fitting.slice(0, MOST_SHOWN);
-    list.replaceChildren(...shown.map((label) => choice(label, name, several, chosen)));
+    list.replaceChildren(...shown.map((option) => choice(option, name, several, chosen)));
     const left = fitting.length - shown.length;
     say(hidden, () => (fitting.length === 0 ? word("correct.no_label") : left > 0 ? count("correct.more_labels", left) : ""));
   };
@@ -123,23 +152,22 @@ function labelEditor(before, model, answer, several) {
     list.querySelector("input")?.focus();
   });
   fill();
-  const title = say(make("legend", {}), several ? "correct.labels" : "correct.label");
-  const searchField = make("div", { class: "field" }, say(make("label", { class: "small", for: search.id }), () => word("correct.search", { n: formatNumber(labels.length) })), search);
-  const node = make("fieldset", { class: "stack-small" }, title, labels.length >= SEARCH_FROM ? searchField : null, list, hidden, problem);
+  const title = say(make("legend", {}), words.title);
+  const searchField = make("div", { class: "field" }, say(make("label", { class: "small", for: search.id }), () => word(words.search, { n: formatNumber(options.length) })), search);
+  const node = make("fieldset", { class: "stack-small" }, title, options.length >= SEARCH_FROM ? searchField : null, list, hidden, problem);
   return {
     node,
-    begin: () => (labels.length >= SEARCH_FROM ? search : list.querySelector("input:checked") ?? list.querySelector("input")).focus(),
-    read: () => (several ? labels.filter((label) => chosen.has(label)) : [...chosen][0]),
+    begin: () => (options.length >= SEARCH_FROM ? search : list.querySelector("input:checked") ?? list.querySelector("input")).focus(),
   };
 }
 
-function choice(label, name, several, chosen) {
-  const input = make("input", { type: several ? "checkbox" : "radio", name, value: label });
-  input.checked = chosen.has(label);
+function choice({ value, text }, name, several, chosen) {
+  const input = make("input", { type: several ? "checkbox" : "radio", name, value });
+  input.checked = chosen.has(value);
   input.addEventListener("change", () => {
     if (!several) chosen.clear();
-    if (input.checked) chosen.add(label);
-    else chosen.delete(label);
+    if (input.checked) chosen.add(value);
+    else chosen.delete(value);
   });
-  return make("label", { class: "choice" }, input, make("span", { dir: "auto" }, label));
+  return make("label", { class: "choice" }, input, make("span", { dir: "auto" }, text));
 }

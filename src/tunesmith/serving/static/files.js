@@ -1,5 +1,7 @@
 // Files of texts, read in the browser: CSV, TSV, JSON lines, JSON lists, plain text. Nothing is sent before it is asked for.
 
+import { readList } from "./rows.js";
+
 export const MOST_BYTES = 10 * 1024 * 1024;
 const DELIMITERS = [",", ";", "\t", "|"];
 
@@ -65,10 +67,10 @@ function readOther(kind, text) {
     const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim());
     return { columns: ["text"], records: lines.map((line) => ({ text: line })) };
   }
-  return fromObjects(kind === "list" ? readList(text) : readLines(text));
+  return fromObjects(kind === "list" ? readJsonList(text) : readLines(text));
 }
 
-function readList(text) {
+function readJsonList(text) {
   try {
     return JSON.parse(text).map((value, place) => [value, place + 1]);
   } catch (error) {
@@ -179,12 +181,21 @@ const KNOWN = {
   text: ["text", "text_a", "sentence", "sentence1", "text1", "premise", "question1", "content", "review", "comment", "body",
     "message", "title", "query", "question", "文本", "内容", "正文", "评论", "句子", "标题", "文本1", "句子1", "问题"],
   text_b: ["text_b", "sentence2", "text2", "hypothesis", "question2", "文本2", "句子2"],
+  question: ["question", "query", "问题", "题目"],
+  context: ["context", "passage", "paragraph", "article", "文章", "背景"],
+  choices: ["choices", "options", "endings", "candidates", "选项"],
+  candidates: ["candidates", "answers", "passages", "sentences", "choices", "候选", "候选答案"],
 };
+
+/** Whether any record has a list of texts in that column. */
+export function hasLists(sheet, column) {
+  return sheet.records.some((record) => readList(record[column]) !== null);
+}
 
 /**
  * Which column is which field of a row.
  * @param {Sheet} sheet
- * @param {{name: string, required: boolean, title: string}[]} fields
+ * @param {{name: string, required: boolean, title: string, isList: boolean}[]} fields
  * @returns {Object} field → column or ""
  */
 export function guessColumns(sheet, fields) {
@@ -195,8 +206,9 @@ export function guessColumns(sheet, fields) {
     const known = names.map((one) => free().find((column) => column.toLowerCase() === one)).find(Boolean);
     if (known) found[name] = known;
   }
-  for (const { name, required } of fields) {
-    if (!found[name]) found[name] = required ? longest(sheet, free()) : "";
+  const withLists = (columns) => columns.filter((column) => hasLists(sheet, column));
+  for (const { name, required, isList } of [...fields].sort((one, other) => other.isList - one.isList)) {
+    if (!found[name]) found[name] = required ? longest(sheet, isList ? withLists(free()) : free()) : "";
   }
   return found;
 }

@@ -3,6 +3,7 @@
 import { kindOf, summarize, summarizeRight } from "./answers.js";
 import { shorten } from "./characters.js";
 import { get, make } from "./dom.js";
+import { textsOf } from "./rows.js";
 import { count, formatTime, say, word } from "./words.js";
 
 const KEY = "tunesmith.history";
@@ -73,7 +74,7 @@ function draw() {
 
 function line(entry) {
   const [item] = entry.items;
-  const text = make("span", { class: "history-text", dir: "auto" }, entry.name || shorten(Object.values(item.row).filter(Boolean).join(" / "), 90));
+  const text = make("span", { class: "history-text", dir: "auto" }, entry.name || shorten(textsOf(item.row).join(" / "), 90));
   const answer = say(make("span", { class: "history-answer" }), () => describe(entry));
   const time = say(make("span", { class: "soft small" }), () => `${formatTime(entry.time)} · ${entry.model}`);
   const button = make("button", { type: "button", class: "history-line", on: { click: () => reopen(entry) } }, text, answer, time);
@@ -85,5 +86,5 @@ function describe(entry) {
   if (entry.items.length > 1 || entry.name) return count("rows", entry.items.length);
   if (!item.answer) return word("summary.failed");
   if (item.right === undefined) return summarize(item.answer);
-  return kindOf(item.answer) === "entities" ? word("correct.short_saved") : word("correct.right", { right: summarizeRight(item.right) });
+  return kindOf(item.answer) === "entities" ? word("correct.short_saved") : word("correct.right", { right: summarizeRight(item) });
 }

@@ -4,6 +4,15 @@ import { get, make } from "./dom.js";
 import { formatNumber, say, word } from "./words.js";
 
 const FIRST_LABELS = 12;
+const TASKS = {
+  "answer-selection": "task.answer_selection",
+  embedding: "task.embedding",
+  "multiple-choice": "task.multiple_choice",
+  "question-answering": "task.question_answering",
+  "relation-extraction": "task.relation_extraction",
+  "text-classification": "task.text_classification",
+  "token-classification": "task.token_classification",
+};
 
 /** Fill the list of models; it is shown where there are several. `onChoose` gets a name. */
 export function fillPicker(models, onChoose) {
@@ -29,7 +38,8 @@ export function describeModel(model) {
 
 function taskName(model) {
   if (model.kind === "number") return word("task.number");
-  return { "text-classification": word("task.text_classification"), "token-classification": word("task.token_classification"), "question-answering": word("task.question_answering") }[model.task] ?? model.task;
+  const key = TASKS[model.task];
+  return key ? word(key) : model.task;
 }
 
 function add(facts, key, value) {

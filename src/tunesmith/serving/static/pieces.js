@@ -1,6 +1,6 @@
 // Many rows, sent in pieces: progress, a stop, waiting where the server is busy, and one bad row costs one answer only.
 
-import { countCharacters } from "./characters.js";
+import { countCharactersOf, isBlank, textsOf } from "./rows.js";
 import { predict, ServiceError } from "./service.js";
 import { toldBy } from "./trouble.js";
 
@@ -17,7 +17,7 @@ const ABOUT_ROWS = new Set([400, 413, 422]);
  */
 
 /**
- * Set rows aside that the server would refuse, so that they do not stop others.
+ * Set rows aside that the server would refuse, so that they do not stop others; those with trouble already keep it.
  * @param {Item[]} items
  * @param {{name: string, required: boolean}[]} fields
  * @param {{max_characters?: number}} limits
@@ -25,8 +25,9 @@ const ABOUT_ROWS = new Set([400, 413, 422]);
 export function checkRows(items, fields, limits) {
   const most = limits.max_characters ?? Infinity;
   for (const item of items) {
-    const length = fields.reduce((sum, { name }) => sum + countCharacters(item.row[name] ?? ""), 0);
-    if (fields.some(({ name, required }) => required && !(item.row[name] ?? "").trim())) item.trouble = { key: "row.empty" };
+    if (item.trouble) continue;
+    const length = countCharactersOf(item.row);
+    if (fields.some(({ name, required }) => required && isBlank(item.row[name]))) item.trouble = { key: "row.empty" };
     else if (length > most) item.trouble = { key: "row.too_long", values: { n: length, most } };
   }
 }
@@ -56,7 +57,7 @@ export function cut(items, mostRows, mostCharacters) {
   const pieces = [];
   let [piece, characters] = [[], 0];
   for (const item of items) {
-    const length = Object.values(item.row).reduce((sum, text) => sum + text.length, 0);
+    const length = textsOf(item.row).reduce((sum, text) => sum + text.length, 0);
     if (piece.length && (piece.length >= mostRows || characters + length > mostCharacters)) {
       pieces.push(piece);
       [piece, characters] = [[], 0];

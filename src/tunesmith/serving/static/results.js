@@ -5,6 +5,7 @@ import { shorten } from "./characters.js";
 import { correctionForm } from "./correcting.js";
 import { download } from "./downloads.js";
 import { make } from "./dom.js";
+import { partsOf, textsOf } from "./rows.js";
 import { count, formatNumber, say, word } from "./words.js";
 
 const ROWS_A_PAGE = 25;
@@ -42,8 +43,10 @@ function showOne(run, onChange) {
     if (item.trouble) answer.replaceChildren(say(make("p", { class: "note bad" }), () => troubleOf(item)));
     else if (item.answer) answer.replaceChildren(showAnswer(item, run.model), correctable(item, run.model, onChange));
   };
-  const texts = Object.values(item.row).filter(Boolean);
-  const quoted = kindOf(item.answer ?? {}) === "entities" ? [] : texts.map((text) => make("blockquote", { class: "text quoted", dir: "auto" }, text));
+  const kind = kindOf(item.answer ?? {});
+  const isRepeated = kind === "choice" || kind === "ranking"; // the answer shows the list
+  const texts = isRepeated ? Object.values(item.row).filter((value) => !Array.isArray(value)) : textsOf(item.row);
+  const quoted = kind === "entities" ? [] : texts.map((text) => make("blockquote", { class: "text quoted", dir: "auto" }, text));
   refresh();
   return { node: make("div", { class: "stack" }, ...quoted, answer), refresh };
 }
@@ -68,7 +71,7 @@ function correctable(item, model, onChange) {
 }
 
 function savedNote(item) {
-  return say(make("p", { class: "note good" }), () => word("correct.saved_as", { right: summarizeRight(item.right) }));
+  return say(make("p", { class: "note good" }), () => word("correct.saved_as", { right: summarizeRight(item) }));
 }
 
 function showMany(run, onChange) {
@@ -158,7 +161,7 @@ function countsOf(items) {
     else {
       if (isWithheld(answer)) unsure += 1;
       const kind = kindOf(answer);
-      const labels = kind === "entities" ? answer.entities.map(({ label }) => label) : kind === "number" || kind === "span" ? [] : [answer.label].flat();
+      const labels = kind === "entities" ? answer.entities.map(({ label }) => label) : ["one", "several"].includes(kind) ? [answer.label].flat() : [];
       for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
     }
   }
@@ -174,7 +177,7 @@ function countsOf(items) {
 
 function tableRow(item, place, model, onChange) {
   const answer = make("td", { class: "answer" });
-  const text = make("td", {}, ...textsOf(item, model));
+  const text = make("td", {}, ...showTexts(item, model));
   const row = make("tr", {}, say(make("th", { scope: "row", class: "number place" }), () => formatNumber(place + 1)), text, answer);
   const draw = (focus) => {
     if (item.trouble) return answer.replaceChildren(say(make("span", { class: "bad-text small" }), () => troubleOf(item)));
@@ -182,7 +185,7 @@ function tableRow(item, place, model, onChange) {
     const button = say(make("button", { type: "button", class: "button quiet" }), item.right === undefined ? "correct.short" : "correct.again");
     say(button, () => word("correct.this", { n: formatNumber(place + 1) }), "aria-label");
     button.addEventListener("click", () => open(button));
-    const saved = item.right === undefined ? null : say(make("span", { class: "badge good", dir: "auto" }), () => word("correct.right", { right: summarizeRight(item.right) }));
+    const saved = item.right === undefined ? null : say(make("span", { class: "badge good", dir: "auto" }), () => word("correct.right", { right: summarizeRight(item) }));
     answer.replaceChildren(make("div", { class: "answer-box" }, showBriefly(item.answer), saved, button));
     if (focus) button.focus();
   };
@@ -204,15 +207,19 @@ function tableRow(item, place, model, onChange) {
   row.update = () => {
     if (!isOpen || (!item.answer && !item.trouble)) return;
     isOpen = false;
-    text.replaceChildren(...textsOf(item, model));
+    text.replaceChildren(...showTexts(item, model));
     draw(false);
   };
   return row;
 }
 
-function textsOf(item, model) {
+function showTexts(item, model) {
   if (item.answer && kindOf(item.answer) === "entities") {
     return [markText(item.row.text, item.answer.entities, model.labels)];
   }
-  return Object.values(item.row).filter(Boolean).map((text) => make("p", { class: "text", dir: "auto", title: text.length > 400 ? text.slice(0, 4000) : null }, shorten(text, 400)));
+  return Object.values(item.row).filter((value) => partsOf(value).length).map((value) => {
+    const text = partsOf(value).join(" · ");
+    const kind = Array.isArray(value) ? "text soft small" : "text";
+    return make("p", { class: kind, dir: "auto", title: text.length > 400 ? text.slice(0, 4000) : null }, shorten(text, 400));
+  });
 }
