@@ -21,7 +21,7 @@ WIDTH = 32
 LAYERS = 2
 HEADS = 4
 POSITIONS = 64
-VOCABULARY = 600
+VOCABULARY = 1000
 FAMILIES = (
     *("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "modernbert", "deberta-v2"),
     *("llama", "qwen2", "gpt2", "mistral", "bart"),

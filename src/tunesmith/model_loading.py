@@ -112,6 +112,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
+        _copy_weights(hf)
         add_tokens(hf, tokenizer, head.added_tokens)
         if head.kind == "vectors":
             _drop_pooler(hf)
@@ -175,6 +176,12 @@ def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
             f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
             fix="give a folder whose weights and config.json belong together",
         )
+
+
+def _copy_weights(hf: Any) -> None:
+    """Own the weights: the library maps the file, which may vanish, to addresses at which kernels round differently."""
+    for parameter in hf.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def _drop_pooler(hf: Any) -> None:

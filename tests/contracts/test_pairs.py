@@ -239,8 +239,9 @@ def test_card_renders_from_the_stored_facts(pair: tuple[Sample, str], finished: 
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert render_card(found.facts, found.metrics, found.labels) == card
     assert CARD.fullmatch(card), card
+    prose = re.sub(r"```python\n.+?```", "", card, flags=re.DOTALL)  # in code a row may stand as a dict
     for placeholder in ("None", "nan", "TODO", "{", "}", "[]", "Mapping", "<"):
-        assert placeholder not in card
+        assert placeholder not in prose
     assert not re.search(r"(?<![\w.\]`])/\w+/\w", card), "a path of this machine"
     assert str(folder.parent) not in card
     license_line = [line for line in card.splitlines() if "licence of the data" in line]
