@@ -2,7 +2,7 @@
 
 The score is `relation_f1`: F1 of the nine relations, their direction taken into account, without Other.
 
-Run: python -m benchmarks.semeval --data DIR [--seeds 13 14 15] [--epochs 6] [--max-steps N]
+Run: python -m benchmarks.semeval --data DIR [--seeds 13 14 15] [--epochs 6] [--max-steps N] [--folder DIR]
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def settings_of(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
     return found | ({"train.max_steps": arguments.max_steps} if arguments.max_steps else {})
 
 
-def run(files: dict[str, Path], model: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """One fit in a folder that is thrown away, judged on the test file; its time includes the competitors."""
+def run(files: dict[str, Path], model: str, settings: dict[str, Any], kept: Path | None) -> dict[str, Any]:
+    """One fit, judged on the test file; its time includes the competitors. Without `kept` its folder is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "model")
+        out = (kept or Path(folder)) / f"semeval-{settings['train.seed']}"
         options = {"task": "relation-extraction", "model": model, "method": "full", "out": out}
         seconds = tunesmith_cli.fit({**options, "train": files["train"]}, settings)
         test = tunesmith_cli.evaluate(out, files["test"])
@@ -59,7 +59,7 @@ def measure(arguments: argparse.Namespace) -> None:
     runs: dict[str, Any] = {}
     for seed in arguments.seeds:
         settings = settings_of(arguments, seed)
-        runs[str(seed)] = run(files, arguments.model, settings)
+        runs[str(seed)] = run(files, arguments.model, settings, arguments.folder)
         values = [one["scores"]["relation_f1"]["value"] for one in runs.values()]
         summary = {"mean_relation_f1": sum(values) / len(values), "goal": GOAL, "reached": min(values) >= GOAL}
         write_result(arguments.name, {"settings": settings, "summary": summary, "runs": runs})
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--pooling", choices=["entities", "standard"], default="entities")
     parser.add_argument("--head", choices=["standard", "mlp"], default="standard")
     parser.add_argument("--max-steps", type=int, help="stop early, to try the script")
+    parser.add_argument("--folder", metavar="DIR", type=Path, help="keeps the models")
     parser.add_argument("--name", default="semeval", help="of the file in results/")
     measure(parser.parse_args())
 
