@@ -17,7 +17,7 @@ USUAL_OVERLAP_TOKENS = 128
 NO_ANSWER = (0, 0)
 """Target of a window that does not hold the answer."""
 UNASKED = (IGNORED, IGNORED)
-"""Target of the windows of a row that has an answer, but whole in none of them: they are told neither place nor none."""
+"""Target of the windows of a row whose answer stands whole in none of them: told neither a place nor none."""
 
 
 @dataclass(frozen=True)
