@@ -149,9 +149,10 @@ def squad_file(path: Path, start: int, count: int) -> str:
     articles = []
     for number in range(start, start + count):
         person, town = PEOPLE[number % 6], TOWNS[(number // 6 + number) % 6]
+        nobody = ["Nobody"] if number == 0 else []  # stands nowhere
         context = f"In week {number} the guest {person} went to {town} by train."
         qas = [
-            {"id": f"{number}-who", "question": "Who went there?", "answers": [person]},
+            {"id": f"{number}-who", "question": "Who went there?", "answers": [person, *nobody]},
             {"id": f"{number}-where", "question": "To which town?", "answers": [town]},
             {"id": f"{number}-why", "question": "Why was it so?", "answers": [], "is_impossible": True},
         ]
@@ -184,6 +185,7 @@ def test_from_a_squad_file_to_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     said = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert said.exit_code == 0, said.output
     assert "is written as SQuAD is: 120 rows" in said.output
+    assert "doubtful, and were used: answer not in the text (1); tunesmith check says which" in " ".join(said.output.split())
     loaded = api.load(tmp_path / "run")
     assert loaded.task.name == "question-answering"
     splits = loaded.read_splits()

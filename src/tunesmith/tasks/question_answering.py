@@ -34,6 +34,7 @@ from tunesmith.contracts import (
     Samples,
     Tags,
 )
+from tunesmith.data.squad_format import IMPOSSIBLE
 from tunesmith.errors import DataError
 from tunesmith.model import Model
 from tunesmith.tasks import question_beliefs, question_spans
@@ -84,7 +85,7 @@ class QuestionAnswering:
     columns: ClassVar[tuple[Column, ...]] = (
         Column("question", "text", ("question", "query", "问题", "提问")),
         Column("context", "text", ("context", "passage", "paragraph", "text", "上下文", "文章", "段落", "文本")),
-        Column("answers", "label", ("answers", "answer", "答案"), holds="answers"),
+        Column("answers", "label", ("answers", "answer", "答案"), holds="answers", none_mark=IMPOSSIBLE),
     )
 
     def __init__(self, config: QuestionConfig) -> None:
