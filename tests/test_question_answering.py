@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,11 @@ def test_from_a_squad_file_to_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     said = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert said.exit_code == 0, said.output
     assert "is written as SQuAD is: 120 rows" in said.output
-    assert "doubtful, and were used: answer not in the text (1); tunesmith check says which" in " ".join(said.output.split())
+    shown = " ".join(said.output.split())
+    assert "doubtful, and were used: answer not in the text (1); tunesmith check says which" in shown
+    sample = make_task("question-answering", {}).samples["en"]
+    assert shlex.join(sample.values()) in shown, "the first trial asks something that makes sense"
+    assert sample["context"] in (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     loaded = api.load(tmp_path / "run")
     assert loaded.task.name == "question-answering"
     splits = loaded.read_splits()
