@@ -73,3 +73,31 @@ def test_development_rows_are_judged_under_a_threshold_found_without_them() -> N
     hits = [found.answer == "".join(gold.texts) for found, gold in zip(learnt.predictions, golds, strict=True)]
     assert sum(hits) >= 38
     assert sum(one.answer == "".join(gold.texts) for one, gold in zip(predictions, golds, strict=True)) == 36
+
+
+@pytest.mark.parametrize("texts", [1, 3, 12])
+def test_a_threshold_is_found_without_other_questions_on_a_text(texts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task("question-answering", {})
+    n_best = [FoundAnswer(text="Bo", start=0, end=2, probability=0.5), FoundAnswer(text="", probability=0.5)]
+    gaps = [place / 10 - 2.0 for place in range(36)]
+    predictions = [QuestionPrediction(answer="", no_answer_score=gap, n_best=n_best) for gap in gaps]
+    golds = [RightAnswers(("Bo",), ((0, 2),)) if place % 3 else RightAnswers((), ()) for place in range(36)]
+    shared = [f"text {place % texts}" for place in range(36)]
+    learnt_from: list[set[str]] = []
+    find = task.find_threshold  # type: ignore[attr-defined]
+
+    def watch(some: list[Any], its_golds: list[Any], labels: Any) -> float | None:
+        rows = [gaps.index(one.no_answer_score) for one in some]
+        seen = {shared[row] for row in rows}
+        assert len(rows) == sum(text in seen for text in shared), "all questions on a text, or none"
+        learnt_from.append(seen)
+        found: float | None = find(some, its_golds, labels)
+        return found
+
+    monkeypatch.setattr(task, "find_threshold", watch)
+    assert calibrating.learn(task, predictions, golds, LABELS, "none", shared) is not None
+    everything = set(shared)
+    left_out = [everything - seen for seen in learnt_from[1:]]
+    assert learnt_from[0] == everything
+    assert set().union(*left_out) == (everything if texts > 1 else set())
+    assert sum(map(len, left_out)) == (texts if texts > 1 else 0)
