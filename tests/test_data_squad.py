@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,13 @@ def test_rows_of_requests_know_is_impossible() -> None:
     assert QuestionRow.model_validate({"question": "?", "context": "a", "is_impossible": True}).answers == []
     with pytest.raises(ValueError, match="does not stand in the context"):
         QuestionRow(question="?", context="a", answers=["b"])  # type: ignore[list-item]
+
+
+def test_which_mark_says_that_there_is_no_answer_is_for_the_task_to_say() -> None:
+    columns = tuple(replace(column, none_mark="nothing" if column.none_mark else "") for column in TASK.columns)
+    rows = [{"question": "?", "context": CONTEXT, "answers": ["1912"], "is_impossible": True}]
+    rows.append({"question": "?", "context": CONTEXT, "nothing": "true"})  # type: ignore[dict-item]
+    assert [len(row.answers) for row in data.read_rows(rows, TASK.Row, columns).rows] == [1, 0]
 
 
 def test_answers_and_places_by_themselves() -> None:

@@ -60,7 +60,7 @@ def is_marked(value: Any) -> bool:
         >>> is_marked(True), is_marked("true"), is_marked("False"), is_marked(None)
         (True, True, False, False)
     """
-    return any(value == true for true in _TRUE)
+    return value is not None and value in _TRUE
 
 
 def _from_json(cell: str) -> Any:
@@ -144,26 +144,29 @@ def place_answers(context: str, answers: Sequence[Answer]) -> tuple[list[Answer]
     odd: list[Oddity] = []
     for number, answer in enumerate(answers, start=1):
         text, start = answer["text"].strip(), answer["answer_start"]
-        named = f"answer {number}, {shorten(text)}, does not stand"
         if start is not None:
             start += len(answer["text"]) - len(answer["text"].lstrip())
-        if start is None or start < 0 or not context.startswith(text, start):
-            found = context.find(text)
-            if found < 0:
-                odd.append((MISSING, f"{named} in the context", _place_fix(text)))
-                continue
-            if start is not None:
-                odd.append((MOVED, f"{named} at {start}: its first place, {found}, is taken", MOVED_FIX))
-            start = found
-        placed.append({"text": text, "answer_start": start})
+        if start is not None and start >= 0 and context.startswith(text, start):
+            placed.append({"text": text, "answer_start": start})
+            continue
+        found = context.find(text)
+        if found >= 0:
+            placed.append({"text": text, "answer_start": found})
+        if found < 0 or start is not None:
+            odd.append(_say_odd(number, text, start, found))
     if answers and not placed:
         raise Unfit(*odd[0][1:])
     return placed, odd
 
 
-def _place_fix(text: str) -> str:
-    """What to do with an answer that stands nowhere; one like this may be meant as a list."""
-    return f'{PLACE_FIX}; a list is written in JSON: ["1912"]' if text.startswith(("[", "{")) else PLACE_FIX
+def _say_odd(number: int, text: str, start: int | None, found: int) -> Oddity:
+    """What is said of an answer that stands elsewhere, or nowhere (found < 0)."""
+    named = f"answer {number}, {shorten(text)}, does not stand"
+    if found >= 0:
+        return MOVED, f"{named} at {start}: its first place, {found}, is taken", MOVED_FIX
+    is_like_list = text.startswith(("[", "{"))
+    fix = f'{PLACE_FIX}; a list is written in JSON: ["1912"]' if is_like_list else PLACE_FIX
+    return MISSING, f"{named} in the context", fix
 
 
 def _is_missing(value: Any) -> bool:
