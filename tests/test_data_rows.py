@@ -264,3 +264,14 @@ def test_huge_values_are_shown_without_being_copied_whole():
 def test_control_characters_of_a_file_name_do_not_reach_the_terminal():
     error = bad_rows_error([BadRow("a\x1b[2J.csv", 1, None, "''", "p", "f")], 2, "a\x1b[2J.csv")
     assert "\x1b" not in str(error)
+
+
+def test_a_label_that_nobody_needs_makes_no_row_bad():
+    """When predicting: neither one that is no label at all, nor one that the schema refuses."""
+    rows = [{"text": "a", "label": float("inf")}, {"text": "b", "label": {"x": 1}}, {"text": "", "label": {"x": 1}}]
+    read = read_rows(rows, Row, COLUMNS, ReadOptions(labels_required=False, skip_bad=True))
+    assert [(row.text, row.label) for row in read.rows] == [("a", None), ("b", None)]
+    assert [(remark.kind, remark.line) for remark in read.remarks] == [("unread label", 1), ("unread label", 2)]
+    assert [row.line for row in read.rejected] == [3]
+    needed = read_rows([*rows, {"text": "c", "label": "x"}], Row, COLUMNS, ReadOptions(skip_bad=True))
+    assert [row.line for row in needed.rejected] == [1, 2, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,72 @@ def test_a_wrong_place_is_mended_and_said() -> None:
     assert "does not stand at 16: its first place, 38, is taken" in str(found.remarks[0])
 
 
+def test_an_answer_that_stands_nowhere_costs_itself_and_not_its_row(tmp_path: Path) -> None:
+    answers = [{"text": "1912", "answer_start": 16}, {"text": "MCMXII", "answer_start": 16}]
+    found = read(write(tmp_path / "some.json", squad(question(1, answers=answers))))
+    assert [(answer.text, answer.answer_start) for answer in found.rows[0].answers] == [("1912", 16)]
+    assert [(remark.kind, remark.line) for remark in found.remarks] == [("answer not in the text", 1)]
+    assert "(id 'q1') answer 2, 'MCMXII', does not stand in the context" in str(found.remarks[0])
+    with pytest.raises(ValueError, match="answer 2, 'MCMXII', does not stand"):  # in a request, nobody would see it
+        QuestionRow(question="?", context=CONTEXT, answers=answers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("answers", [["1999"], 7, [{"text": "1912", "answer_start": "x"}], [" "], ["\ud800"]])
+def test_a_right_answer_makes_no_row_bad_that_is_to_be_predicted(answers: Any) -> None:
+    rows = [{"question": "?", "context": CONTEXT, "answers": answers}, {"question": "?", "context": CONTEXT}]
+    found = read(rows, labels_required=False)
+    assert [row.answers for row in found.rows] == [None, None]
+    assert [(remark.kind, remark.line) for remark in found.remarks] == [("unread label", 1)]
+    with pytest.raises(DataError):
+        read(rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("cell", "answers"),
+    [
+        ("1912", ["1912"]),
+        ('["1912"]', ["1912"]),
+        (' ["1912", "1920"]', ["1912", "1920"]),
+        ('[{"text": "1912", "answer_start": 16}]', ["1912"]),
+        ('{"text": ["1912"], "answer_start": [16]}', ["1912"]),
+        ("[]", []),
+        ("[1]", ["[1]"]),
+        ('["a" to', ['["a" to']),
+    ],
+)
+def test_answers_in_csv(cell: str, answers: list[str], tmp_path: Path) -> None:
+    quoted = cell.replace('"', '""')
+    path = tmp_path / "rows.csv"
+    path.write_text(f'question,context,answers\nWhen?,{CONTEXT} ["a" to [1],"{quoted}"\n', encoding="utf-8")
+    (row,) = read(str(path)).rows
+    assert [answer.text for answer in row.answers] == answers
+
+
+def test_no_answer_and_not_known_in_csv(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = ["question,context,answers,is_impossible", "Why?,Ada built it.,,true", "Who?,Ada built it.,Ada,False"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [len(row.answers) for row in read(str(path)).rows] == [0, 1]
+    path.write_text("question,context,answers\nWhy?,Ada built it.,\n", encoding="utf-8")
+    assert read(str(path), labels_required=False).rows[0].answers is None
+    with pytest.raises(DataError, match="the answers are missing"):
+        read(str(path))
+    path.write_text("question,context,answers\nWho?,Ada built it.,\"['Ada']\"\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r'a list is written in JSON: \["1912"\]'):
+        read(str(path))
+
+
+@pytest.mark.parametrize("start", [16.0, float("nan"), None])
+def test_places_as_pandas_has_them(start: Any) -> None:
+    row = QuestionRow.model_validate(
+        {"question": "?", "context": CONTEXT, "answers": [{"text": "1912", "answer_start": start}]}
+    )
+    assert row.answers is not None
+    assert row.answers[0].answer_start == 16
+    with pytest.raises(Unfit, match="no whole number"):
+        read_answers([{"text": "1912", "answer_start": 16.5}])
+
+
 @pytest.mark.parametrize(
     "answers",
     [
@@ -137,10 +204,17 @@ def test_rows_of_requests_know_is_impossible() -> None:
         QuestionRow(question="?", context="a", answers=["b"])  # type: ignore[list-item]
 
 
+def test_which_mark_says_that_there_is_no_answer_is_for_the_task_to_say() -> None:
+    columns = tuple(replace(column, none_mark="nothing" if column.none_mark else "") for column in TASK.columns)
+    rows = [{"question": "?", "context": CONTEXT, "answers": ["1912"], "is_impossible": True}]
+    rows.append({"question": "?", "context": CONTEXT, "nothing": "true"})  # type: ignore[dict-item]
+    assert [len(row.answers) for row in data.read_rows(rows, TASK.Row, columns).rows] == [1, 0]
+
+
 def test_answers_and_places_by_themselves() -> None:
     assert read_answers(None) is None
     assert read_answers(float("nan")) is None
-    assert read_answers([], is_impossible=True) == []
+    assert read_answers([], "is_impossible") == []
     with pytest.raises(Unfit, match="same length"):
         read_answers({"text": ["a"], "answer_start": [1, 2]})
     assert place_answers("ab ab", [{"text": "ab", "answer_start": 3}]) == ([{"text": "ab", "answer_start": 3}], [])

@@ -25,6 +25,10 @@ from tunesmith.metrics.questions import Rule
         ("theatre", ["atre"], 0, 0.0),  # articles are whole words
         ("U.S.", ["us"], 1, 1.0),
         ("10 per cent", ["10%"], 0, 1 / 2),  # 10 | 10 per cent: precision 1/3, recall 1
+        ("", ["a", "apple"], 0, 0.0),  # nothing is left of "a": it does not count beside "apple"
+        ("$", ["$", "5 dollars"], 0, 0.0),
+        ("the", [".", "a"], 1, 1.0),  # nothing is left of any: as if there were no answer
+        ("Oslo", ["."], 0, 0.0),
     ],
 )
 def test_english_as_squad_defines_it(answer: str, golds: list[str], exact: int, f1: float) -> None:
@@ -45,6 +49,9 @@ def test_english_as_squad_defines_it(answer: str, golds: list[str], exact: int, 
         ("深圳", ["广州"], 0, 0.0),
         ("", [], 1, 1.0),
         ("上海", ["北京", "上海。"], 1, 1.0),
+        ("。", ["《》"], 1, 0.0),  # equal, but they share no word
+        ("", ["《》", "书"], 1, 0.0),
+        ("。", [], 1, 1.0),
         ("了！", ["了!"], 0, 2 / 3),  # a full-width mark is in the list, an ASCII one is not
     ],
 )

@@ -6,28 +6,7 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
-from pydantic import ValidationError
-
 from tunesmith.contracts import Column, Task
-
-
-def example_row(task: Task) -> dict[str, Any]:
-    """What stands for the texts of any row: "a text"; where that is no row of the task, the task's own sample.
-
-    Example:
-        >>> from tunesmith.tasks import make_task
-        >>> example_row(make_task("question-answering", {}))
-        {'question': 'a question', 'context': 'a context'}
-        >>> example_row(make_task("relation-extraction", {}))
-        {'text': 'The <e1>storm</e1> caused a <e2>flood</e2>.'}
-    """
-    needed = [column for column in task.columns if column.role == "text" and column.required]
-    row: dict[str, Any] = {c.name: ["a text", "another text"] if c.holds == "texts" else f"a {c.name}" for c in needed}
-    try:
-        task.Row.model_validate(row)
-    except ValidationError:
-        return sample_row(task, "en")
-    return row
 
 
 def example_words(task: Task) -> str:
@@ -35,10 +14,10 @@ def example_words(task: Task) -> str:
 
     Example:
         >>> from tunesmith.tasks import make_task
-        >>> example_words(make_task("text-classification", {})), example_words(make_task("multiple-choice", {}))
-        ("'a text'", '--in FILE')
+        >>> example_words(make_task("embedding", {})), example_words(make_task("multiple-choice", {}))
+        ("'A man is playing the guitar on a stage.'", '--in FILE')
     """
-    texts = list(example_row(task).values())
+    texts = list(sample_row(task, "en").values())
     return shlex.join(texts) if all(isinstance(text, str) for text in texts) else "--in FILE"
 
 
@@ -49,6 +28,11 @@ def sample_row(task: Task, language: str, trained_on: Collection[str] = ()) -> d
         task: whose rows.
         language: "en" or "zh".
         trained_on: names of fields.
+
+    Example:
+        >>> from tunesmith.tasks import make_task
+        >>> sample_row(make_task("relation-extraction", {}), "en")
+        {'text': 'The <e1>storm</e1> caused a <e2>flood</e2>.'}
     """
     sample = task.samples[language]
     shown = [column.name for column in task.columns if _is_shown(column, trained_on)]

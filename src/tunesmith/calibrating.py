@@ -7,7 +7,7 @@ Through the Task contract only: `Task.beliefs` gives probabilities as arrays, `e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from tunesmith.evaluation import reliability
 from tunesmith.evaluation.abstention import area_under_risk_coverage, risk_coverage
 from tunesmith.evaluation.calibration import (
     IDENTITY,
+    MIN_ROWS,
     PARAMETERS,
     Scaling,
     choose,
@@ -81,7 +82,14 @@ def check_wish(task: Task, labels: Labels, wish: str) -> None:
         raise ConfigError(f"evaluate.calibration is {wish!r}, but {what}", fix=fix)
 
 
-def learn(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels, wish: str) -> Learnt | None:
+def learn(
+    task: Task,
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+    labels: Labels,
+    wish: str,
+    shared: Sequence[Hashable] | None = None,
+) -> Learnt | None:
     """Fit the scaling on development rows, and judge it on those it was not fitted on.
 
     Args:
@@ -91,11 +99,13 @@ def learn(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: 
         labels: the answers that can be given.
         wish: evaluate.calibration. The identity is always a candidate and wins unless another is better on rows
             held out.
+        shared: (B,) what rows with the same text have in common: a threshold for one is found without the others,
+            too. None: nothing.
 
     Returns:
         None where answers have no probability.
     """
-    threshold, predictions = _learn_threshold(task, predictions, golds, labels)
+    threshold, predictions = _learn_threshold(task, predictions, golds, labels, shared)
     before = task.beliefs(predictions, golds, labels)
     if before is None or before.truths is None:
         return None
@@ -110,23 +120,35 @@ def learn(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: 
 
 
 def _learn_threshold(
-    task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels
+    task: Task,
+    predictions: Sequence[Any],
+    golds: Sequence[Any],
+    labels: Labels,
+    shared: Sequence[Hashable] | None,
 ) -> tuple[float | None, list[Any]]:
-    """The threshold of a task that has one, and the answers, each under one that was found without its row."""
+    """The threshold of a task that has one, and the answers, each under one found without its row or its text."""
     threshold = task.find_threshold(predictions, golds, labels) if isinstance(task, Deciding) else None
     if threshold is None:
         return None, list(predictions)
     assert isinstance(task, Deciding)
-    folds = make_folds(np.arange(len(predictions)), FOLD_SEED)
+    folds = _make_folds(range(len(predictions)) if shared is None else shared)
     if folds is None:
         return threshold, [task.decide(prediction, threshold) for prediction in predictions]
     of_fold = {}
-    for fold in set(folds.tolist()):
+    for fold in set(folds):
         others = [place for place, own in enumerate(folds) if own != fold]
         found = task.find_threshold([predictions[p] for p in others], [golds[p] for p in others], labels)
         of_fold[fold] = threshold if found is None else found
-    decided = zip(predictions, folds.tolist(), strict=True)
+    decided = zip(predictions, folds, strict=True)
     return threshold, [task.decide(prediction, of_fold[fold]) for prediction, fold in decided]
+
+
+def _make_folds(shared: Sequence[Hashable]) -> list[int] | None:
+    """The fold of each row, those that share something in the same; None with too few rows, or if all share it."""
+    numbers: dict[Hashable, int] = {}
+    rows = np.array([numbers.setdefault(key, len(numbers)) for key in shared], dtype=np.int64)
+    folds = make_folds(rows, FOLD_SEED, least=2) if len(rows) >= MIN_ROWS else None
+    return None if folds is None else folds.tolist()
 
 
 def _candidates(wish: str, beliefs: Beliefs) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.asking import example_row
+from tunesmith.asking import sample_row
 from tunesmith.tasks import make_task
 
 AUTO_CLASSES = {
@@ -27,7 +27,7 @@ def describe_use(facts: Mapping[str, Any]) -> str:
         facts: as in `tunesmith.json`; early versions did not tell the head.
     """
     options = dict(facts["task"])
-    row = example_row(make_task(options.pop("name"), options))
+    row = sample_row(make_task(options.pop("name"), options), "en")
     asked = f"model.predict([{_as_python(row)}])"
     lines = ["## Use", *_code("import tunesmith as ts", "", 'model = ts.load("this-folder")', asked)]
     if not loads_elsewhere(facts):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith import calibrating, inference
+from tunesmith import calibrating, inference, labelled_rows
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
 from tunesmith.contracts import Encoded, Labels, Task
@@ -96,7 +96,8 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     began = time.perf_counter()
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
-    learnt = calibrating.learn(task, answers.predictions, golds, labels, section.calibration)
+    shared = [labelled_rows.shared_text(task, row) for row in setup.splits.dev]
+    learnt = calibrating.learn(task, answers.predictions, golds, labels, section.calibration, shared)
     predictions = answers.predictions if learnt is None else learnt.predictions
     judged = score_predictions(task, predictions, golds, labels, resamples=section.resamples)
     contest = Contest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,13 +72,12 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
 
 def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) -> tuple[list[int], list[int]]:
     """Places of the training rows and of the development rows."""
-    together = task.tags.kept_together
     kept, held = data.split_rows(
         read.rows,
         lambda row: task.stratum(row, labels),
         config.data.dev_fraction,
         config.train.seed,
-        task.texts if together is None else lambda row: task.texts(row)[together],
+        lambda row: shared_text(task, row),
     )
     if not held or not kept:
         raise DataError(
@@ -87,6 +86,12 @@ def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) ->
             fix="give more different texts, or a development file with --dev",
         )
     return kept, held
+
+
+def shared_text(task: Task, row: Any) -> Hashable:
+    """What a row has in common with others that must stay on its side of a split: one of its texts, or all."""
+    place = task.tags.kept_together
+    return task.texts(row) if place is None else task.texts(row)[place]
 
 
 def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool) -> data.Rows:

@@ -113,14 +113,15 @@ def _windowed(reader: Reader, names: Sequence[str], facts: Sequence[TokenFacts])
 
 def _lost(reader: Reader, names: Sequence[str], facts: Sequence[TokenFacts]) -> Iterator[Finding]:
     counts = [len(split.lost) for split in facts]
-    if sum(counts):
+    lost = [text for split in facts for text in split.lost]
+    if lost:
         yield Finding(
             "lost_answers",
             "warning",
             sum(counts),
             sum(counts) / sum(split.rows for split in facts),
             f"{say_rows(sum(counts), 'answer')} cannot be given back by any prediction (bounds inside a word, nested, "
-            f"or unreadable for {reader.name}): {name_some([text for split in facts for text in split.lost], 3)}",
+            f"whole in no window, or unreadable for {reader.name}): {name_some(lost, 3)}",
             "correct the bounds, or keep the longer of two nested spans; each counts as a miss",
             _places(facts, "lost_answers"),
             splits=_by_split(names, counts),

@@ -54,6 +54,7 @@ class Column:
             choice_b …; "" of A, B …); of lists of texts.
         single: lower-case names of a column that holds one text of the list a line, the lines of one list standing
             together; of lists of texts.
+        none_mark: a column that says, where it is true, that a row has no answer; of answers.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Column:
     holds: Literal["plain", "spans", "texts", "answers"] = "plain"
     stems: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
+    none_mark: str = ""
 
 
 @dataclass(frozen=True)

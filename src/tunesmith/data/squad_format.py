@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.answers import IMPOSSIBLE
 from tunesmith.data.options import ENCODING_FIX, RawChunk, Record, Table
 from tunesmith.data.rejects import BadRow, display, shorten
 from tunesmith.data.streams import OpenSource
@@ -15,6 +14,8 @@ from tunesmith.errors import DataError
 
 LAYOUT = "SQuAD"
 NAMED_BY = "id"
+IMPOSSIBLE = "is_impossible"
+"""The mark of version 2.0 on a question that its text does not answer."""
 CHUNK_ROWS = 8192
 _START = re.compile(rb'^\s*\{[^\[\]{}]*"data"\s*:\s*\[')
 _PARAGRAPHS = re.compile(rb'"paragraphs"\s*:\s*\[')

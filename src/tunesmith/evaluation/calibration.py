@@ -237,10 +237,10 @@ def choose(
     return Fitted(fit(best, probabilities, truths), held_out[best], nll)
 
 
-def make_folds(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
-    """Fold 0 … 4 of each entry, those of one row in the same; None with fewer than 10 rows."""
+def make_folds(rows: NDArray[np.int64], seed: int, least: int = MIN_ROWS) -> NDArray[np.int64] | None:
+    """Fold 0 … 4 of each entry, those of one row in the same; None with fewer than `least` rows."""
     distinct, places = np.unique(rows, return_inverse=True)
-    if len(distinct) < MIN_ROWS:
+    if len(distinct) < least:
         return None
     numbers = np.random.default_rng(seed).permutation(len(distinct)) % FOLDS
     return numbers[places]

@@ -1,12 +1,16 @@
 """Scores of answers that stand in a text: exact match and F1, as SQuAD defines them and, for Chinese, CMRC 2018.
 
-- "en": Rajpurkar et al. 2016 and 2018 (SQuAD's `evaluate-v1.1.py` and `evaluate-v2.0.py`). Compared are small letters
-  without punctuation (ASCII) and without a, an, the; F1 is that of the two bags of words.
+- "en": SQuAD 2.0's `evaluate-v2.0.py` (Rajpurkar et al. 2018), whatever the file. Compared are small letters without
+  punctuation (ASCII) and without a, an, the; F1 is that of the two bags of words. Right answers of which nothing is
+  left so ("the", ".") do not count beside others. Alone, such a one is right where nothing is left of the given answer
+  either; version 1.1's script (2016) compares it as it compares any, and gives it no F1. Elsewhere the scripts agree.
 - "zh": Cui et al. 2019 (`cmrc2018_evaluate.py`). A Chinese character is a word of its own; elsewhere words are runs of
   letters and digits (decimals in one piece) and single signs, where the script asks NLTK. The signs that the script
-  lists are left out. F1 is that of the longest run of neighbouring words that both answers share.
+  lists are left out. F1 is that of the longest run of neighbouring words that both answers share; answers without a
+  word share none.
 
-Of several right answers the best counts. A question without an answer is right when nothing was answered.
+Of several right answers the best counts. A question without an answer, which CMRC 2018 does not have, is right under
+both when nothing was answered.
 Counts of a row: `rows`, `exact_match`, `f1`, and the same with `has_answer/` or `no_answer/` in front.
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tunesmith.contracts import Counts
@@ -55,9 +59,20 @@ def answer_words(text: str, rule: Rule) -> list[str]:
 
 
 def is_exact_match(answer: str, golds: Sequence[str], rule: Rule) -> bool:
-    """Whether an answer equals one of the right ones; golds () means that there is none, and "" is right."""
+    """Whether an answer equals one of the right ones; golds () means that there is none, and "" is right.
+
+    Example:
+        >>> is_exact_match("", ["a", "apple"], "en"), is_exact_match("An apple", ["a", "apple"], "en")
+        (False, True)
+    """
     given = normalise_answer(answer, rule)
-    return any(given == normalise_answer(gold, rule) for gold in golds or ("",))
+    return any(given == normalise_answer(gold, rule) for gold in _counted(golds, rule))
+
+
+def _counted(golds: Sequence[str], rule: Rule) -> Sequence[str]:
+    """The right answers that an answer is held against; "" where it is to be none."""
+    kept = [gold for gold in golds if normalise_answer(gold, rule)] if rule == "en" else golds
+    return kept or ("",)
 
 
 def answer_f1(answer: str, golds: Sequence[str], rule: Rule) -> float:
@@ -70,17 +85,23 @@ def answer_f1(answer: str, golds: Sequence[str], rule: Rule) -> float:
         0.833
     """
     given = answer_words(answer, rule)
-    return max(_f1(given, answer_words(gold, rule), rule) for gold in golds or ("",))
+    if rule == "zh" and golds:
+        return max(_f1(given, answer_words(gold, rule), _longest_run) for gold in golds)
+    counted = [answer_words(gold, rule) for gold in _counted(golds, rule)]
+    return max(_f1(given, right, _shared_words) if given and right else float(given == right) for right in counted)
 
 
-def _f1(given: Sequence[str], right: Sequence[str], rule: Rule) -> float:
-    if not given or not right:
-        return float(given == right)
-    shared = _longest_run(given, right) if rule == "zh" else sum((Counter(given) & Counter(right)).values())
+def _f1(given: Sequence[str], right: Sequence[str], count: Callable[[Sequence[str], Sequence[str]], int]) -> float:
+    shared = count(given, right)
     if not shared:
         return 0.0
     precision, recall = shared / len(given), shared / len(right)
     return 2 * precision * recall / (precision + recall)
+
+
+def _shared_words(one: Sequence[str], other: Sequence[str]) -> int:
+    """Words in both, each as often as it stands in both."""
+    return sum((Counter(one) & Counter(other)).values())
 
 
 def _longest_run(one: Sequence[str], other: Sequence[str]) -> int:

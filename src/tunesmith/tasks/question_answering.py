@@ -6,6 +6,7 @@ last (Devlin et al. 2019). Texts longer than the model are read in windows that 
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Sequence
@@ -33,13 +34,14 @@ from tunesmith.contracts import (
     Samples,
     Tags,
 )
+from tunesmith.data.squad_format import IMPOSSIBLE
 from tunesmith.errors import DataError
 from tunesmith.model import Model
 from tunesmith.tasks import question_beliefs, question_spans
 from tunesmith.tasks.question_baselines import FirstSentence, NoAnswer, OverlappingSentence
 from tunesmith.tasks.question_marks import compare_answers
 from tunesmith.tasks.question_rows import QuestionPrediction, QuestionRow, RightAnswers, right_answers
-from tunesmith.tasks.question_windows import Reading, encode_rows, find_target, pieces_under
+from tunesmith.tasks.question_windows import aim, encode_rows, spans_under
 
 LONGEST_ANSWER_TOKENS = {"en": 30, "zh": 80}
 """Unless the user says otherwise: 30 as in BERT's own recipe; Chinese answers are counted in characters."""
@@ -83,7 +85,7 @@ class QuestionAnswering:
     columns: ClassVar[tuple[Column, ...]] = (
         Column("question", "text", ("question", "query", "问题", "提问")),
         Column("context", "text", ("context", "passage", "paragraph", "text", "上下文", "文章", "段落", "文本")),
-        Column("answers", "label", ("answers", "answer", "答案"), holds="answers"),
+        Column("answers", "label", ("answers", "answer", "答案"), holds="answers", none_mark=IMPOSSIBLE),
     )
 
     def __init__(self, config: QuestionConfig) -> None:
@@ -123,27 +125,25 @@ class QuestionAnswering:
 
     def encode(self, rows: Sequence[Any], context: Context, first_row: int = 0) -> list[Encoded]:
         """One sequence of question and text a row; several, overlapping, where the text is too long."""
-        items = []
-        for item in encode_rows(rows, context, first_row, self.config.overlap_tokens):
-            row = rows[item.row - first_row]
+        items: list[Encoded] = []
+        windows = encode_rows(rows, context, first_row, self.config.overlap_tokens)
+        for place, found in itertools.groupby(windows, key=lambda item: item.row):
+            parts, row = list(found), rows[place - first_row]
             if row.answers is not None:
                 right = right_answers(row)
-                lost = self._lost(item.meta["reading"], right, context) if item.part == 0 else ()
-                item = replace(item, target=find_target(item.meta["reading"], right.places), lost=lost)
-            items.append(item)
+                first, *others = aim(parts, right.places)
+                parts = [replace(first, lost=self._lost(parts, right, context.labels)), *others]
+            items += parts
         return items
 
-    def _lost(self, reading: Reading, right: RightAnswers, context: Context) -> tuple[str, ...]:
-        """The right answer that no prediction can give: too long, or not at the bounds of tokens."""
-        rule, longest = _rule(context.labels), self._longest(context.labels)
-        room = reading.window.end - reading.window.start
-        for text, place in zip(right.texts, right.places, strict=True):
-            under = pieces_under(reading.offsets, *place)
-            if under and len(under) <= min(longest, room):
-                start, end = reading.offsets[under[0]][0], reading.offsets[under[-1]][1]
-                if metrics.is_exact_match(reading.context[start:end], (text,), rule):
-                    return ()
-        return right.texts[:1]
+    def _lost(self, parts: Sequence[Encoded], right: RightAnswers, labels: Labels) -> tuple[str, ...]:
+        """The right answer that no prediction can give: too long, whole in no window, or not at bounds of tokens."""
+        can_be_given = any(
+            metrics.is_exact_match(text, right.texts, _rule(labels))
+            for part in parts
+            for text in spans_under(part.meta["reading"], right.places, self._longest(labels))
+        )
+        return () if can_be_given else right.texts[:1]
 
     def _longest(self, labels: Labels) -> int:
         return self.config.longest_answer_tokens or LONGEST_ANSWER_TOKENS[_rule(labels)]
@@ -164,7 +164,10 @@ class QuestionAnswering:
         return {"logits": model.span_logits(model.trunk(batch))}
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[torch.Tensor, float]:
-        """Mean of two cross-entropies over the text's tokens and no answer; summed, the units are windows."""
+        """Mean of two cross-entropies over the text's tokens and no answer; summed, the units are windows.
+
+        Windows of a row whose answer stands whole in none of them add nothing to the sum.
+        """
         return question_spans.span_loss(outputs["logits"], batch)
 
     def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from tunesmith.data.answers import IMPOSSIBLE, place_answers, read_answers
+from tunesmith.data.answers import MISSING, is_marked, place_answers, read_answers
 from tunesmith.data.options import Unfit
+from tunesmith.data.squad_format import IMPOSSIBLE
 
 
 class Answer(BaseModel):
@@ -33,10 +34,10 @@ class QuestionRow(BaseModel):
     @classmethod
     def _without_answer(cls, given: Any) -> Any:
         """SQuAD 2.0 marks questions without an answer."""
-        if not isinstance(given, Mapping) or IMPOSSIBLE not in given:
+        if not isinstance(given, Mapping) or not is_marked(given.get(IMPOSSIBLE)):
             return given
         try:
-            return {**given, "answers": read_answers(given.get("answers"), given[IMPOSSIBLE])}
+            return {**given, "answers": read_answers(given.get("answers"), IMPOSSIBLE)}
         except Unfit as fault:
             raise ValueError(f"{fault.problem}: {fault.fix}") from None
 
@@ -46,9 +47,15 @@ class QuestionRow(BaseModel):
         try:
             answers = read_answers(given)
             context = info.data.get("context")
-            return answers if not answers or context is None else place_answers(context, answers)[0]
+            if not answers or context is None:
+                return answers
+            placed, odd = place_answers(context, answers)
         except Unfit as fault:
             raise ValueError(f"{fault.problem}: {fault.fix}") from None
+        for kind, problem, fix in odd:
+            if kind == MISSING:
+                raise ValueError(f"{problem}: {fix}")
+        return placed
 
 
 class FoundAnswer(BaseModel):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tunesmith.contracts import Batch
+from tunesmith.contracts import IGNORED, Batch
 from tunesmith.tasks.question_rows import FoundAnswer, QuestionPrediction
 from tunesmith.tasks.question_windows import Reading
 
@@ -55,10 +55,15 @@ def gather_slots(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def span_loss(logits: Tensor, batch: Batch) -> tuple[Tensor, float]:
-    """Cross-entropy of the first token and of the last, their mean, summed over windows (Devlin et al. 2019)."""
+    """Cross-entropy of the first token and of the last, their mean, summed over windows (Devlin et al. 2019).
+
+    Windows that are not asked (`UNASKED`) are counted with a loss of 0, so that a step of such alone stays finite.
+    """
     slots = gather_slots(logits, batch)
     targets = torch.tensor([item.target for item in batch.items], dtype=torch.int64, device=logits.device)  # (S, 2)
-    losses = nn.functional.cross_entropy(slots, targets, reduction="sum")  # (S, P, 2): slots are the classes
+    losses = nn.functional.cross_entropy(
+        slots, targets, ignore_index=IGNORED, reduction="sum"
+    )  # (S, P, 2): slots are the classes
     return losses / 2, float(len(batch.items))
 
 

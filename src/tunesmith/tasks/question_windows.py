@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tunesmith.contracts import Context, Encoded
+from tunesmith.contracts import IGNORED, Context, Encoded
 from tunesmith.errors import ConfigError
 from tunesmith.tasks.token_windows import Pieces, Window, make_windows
 
@@ -16,6 +16,8 @@ USUAL_OVERLAP_TOKENS = 128
 """Tokens that neighbouring windows share (Devlin et al. 2019 move on by as many)."""
 NO_ANSWER = (0, 0)
 """Target of a window that does not hold the answer."""
+UNASKED = (IGNORED, IGNORED)
+"""Target of the windows of a row whose answer stands whole in none of them: told neither a place nor none."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,19 @@ def _types(frame: Frame, asked: int, inside: int) -> tuple[list[int], ...]:
     return (list(runs),)
 
 
+def aim(parts: Sequence[Encoded], places: Sequence[tuple[int, int]]) -> list[Encoded]:
+    """The windows of one labelled row with their targets.
+
+    Args:
+        parts: the windows.
+        places: (A, 2) characters of the answers; () where there is none.
+    """
+    targets = [find_target(part.meta["reading"], places) for part in parts]
+    if places and all(target == NO_ANSWER for target in targets):
+        targets = [UNASKED] * len(parts)
+    return [replace(part, target=target) for part, target in zip(parts, targets, strict=True)]
+
+
 def find_target(reading: Reading, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Slots of the first answer that stands whole in the window; NO_ANSWER where none does.
 
@@ -185,11 +200,31 @@ def find_target(reading: Reading, places: Sequence[tuple[int, int]]) -> tuple[in
         reading: the window.
         places: (A, 2) characters of the answers.
     """
+    for found in _inside(reading, places):
+        return found[0] - reading.window.start + 1, found[-1] - reading.window.start + 1
+    return NO_ANSWER
+
+
+def spans_under(reading: Reading, places: Sequence[tuple[int, int]], longest_tokens: int) -> Iterator[str]:
+    """What a prediction would give of the answers that stand whole in the window.
+
+    Args:
+        reading: the window.
+        places: (A, 2) characters of the answers.
+        longest_tokens: longest span that is given.
+    """
+    for found in _inside(reading, places):
+        if len(found) <= longest_tokens:
+            first, last = (piece - reading.window.start for piece in (found[0], found[-1]))
+            yield reading.context[slice(*reading.span(first, last))]
+
+
+def _inside(reading: Reading, places: Sequence[tuple[int, int]]) -> Iterator[range]:
+    """The pieces of each answer that stands whole in the window."""
     for start, end in places:
         found = pieces_under(reading.offsets, start, end)
         if found and reading.window.start <= found[0] and found[-1] < reading.window.end:
-            return found[0] - reading.window.start + 1, found[-1] - reading.window.start + 1
-    return NO_ANSWER
+            yield found
 
 
 def pieces_under(offsets: Sequence[tuple[int, int]], start: int, end: int) -> range:
