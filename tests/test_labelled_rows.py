@@ -293,3 +293,26 @@ def test_a_list_where_one_class_is_wanted_is_a_bad_row() -> None:
 )
 def test_a_few_words_among_numbers_do_not_make_them_classes(labels: list[Any], kind: str) -> None:
     assert guess_kind(labels, "|") == kind
+
+
+SHARING: dict[str, Any] = {
+    "question-answering": lambda n, m: {"context": f"Town {n} has mills.", "question": f"{m}?", "answers": ["mills"]},
+    "multiple-choice": lambda n, m: {"context": f"{n}.", "question": f"{m}?", "choices": ["a", "b"], "label": "A"},
+    "answer-selection": lambda n, m: {"question": f"Where is {n}?", "candidates": [f"{m}", "no"], "labels": [1, 0]},
+    "relation-extraction": lambda n, m: {
+        "text": f"{n}: Ada met Bo, Li and Ann", "head": "Ada", "tail": ("Bo", "Li", "Ann")[m], "label": f"met {n % 2}",
+    },
+    "embedding": lambda n, m: {"text": f"question {n}", "text_b": f"answer {n} {m}"},
+}  # fmt: skip
+"""Task → the m-th row that shares a text with those of the same n."""
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_rows_that_ask_about_one_text_stay_on_one_side(name: str) -> None:
+    rows = [SHARING[name](n, m) for n in range(30) for m in range(3)]
+    task = make_task(name, {})
+    splits = read_splits(make_config(), task, rows)
+    assert 6 <= len(splits.dev) <= 9
+    asked = [{task.shared_texts(row) for row in part} for part in (splits.train, splits.dev)]
+    assert not asked[0] & asked[1]
+    assert 3 * len(asked[1]) == len(splits.dev)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith import calibrating, inference, labelled_rows
+from tunesmith import calibrating, inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
 from tunesmith.contracts import Encoded, Labels, Task
@@ -56,7 +56,7 @@ class Contest:
         max_tokens: longest sequence, as for the model.
         settings: resamples, probe rows, batch size.
         device: where the base model runs.
-        precision: of its arithmetic.
+        precision: of its arithmetic, where its vectors are no answer yet.
     """
 
     task: Task
@@ -96,7 +96,7 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     began = time.perf_counter()
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
-    shared = [labelled_rows.shared_text(task, row) for row in setup.splits.dev]
+    shared = [task.shared_texts(row) for row in setup.splits.dev]
     learnt = calibrating.learn(task, answers.predictions, golds, labels, section.calibration, shared)
     predictions = answers.predictions if learnt is None else learnt.predictions
     judged = score_predictions(task, predictions, golds, labels, resamples=section.resamples)
@@ -170,7 +170,12 @@ class _FrozenFeatures:
         model, contest = self._load(), self._contest
         context = inference.make_context(model, contest.labels)
         items = encode_texts([(text,) for text in texts], [None] * len(texts), context, 0)
-        return inference.row_features(model, items, contest.settings.batch_tokens, contest.precision)
+        return inference.row_features(model, items, contest.settings.batch_tokens, self._precision)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        """Without a head the vectors are the answer itself, and a model's answers are computed in float32."""
+        return self._contest.precision if self._contest.task.tags.has_head else torch.float32
 
     def _load(self) -> Model:
         if self._model is None:
@@ -184,4 +189,4 @@ class _FrozenFeatures:
         contest, model = self._contest, self._load()
         bare = inference.without_labels(contest.task, rows)
         items = contest.task.encode(bare, inference.make_context(model, contest.labels))
-        return model, items, contest.settings.batch_tokens, contest.precision
+        return model, items, contest.settings.batch_tokens, self._precision

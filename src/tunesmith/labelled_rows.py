@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,21 +77,16 @@ def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) ->
         lambda row: task.stratum(row, labels),
         config.data.dev_fraction,
         config.train.seed,
-        lambda row: shared_text(task, row),
+        task.shared_texts,
     )
     if not held or not kept:
+        different = len(set(map(task.shared_texts, read.rows)))
         raise DataError(
-            f"{read.source} has {len(read.rows)} usable rows with {len(set(map(task.texts, read.rows)))} different "
-            "texts, too few to hold some out for development",
+            f"{read.source} has {len(read.rows)} usable rows with {different} different texts, too few to hold "
+            "some out for development",
             fix="give more different texts, or a development file with --dev",
         )
     return kept, held
-
-
-def shared_text(task: Task, row: Any) -> Hashable:
-    """What a row has in common with others that must stay on its side of a split: one of its texts, or all."""
-    place = task.tags.kept_together
-    return task.texts(row) if place is None else task.texts(row)[place]
 
 
 def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool) -> data.Rows:

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from tunesmith.comparing.answering import answer_field
 from tunesmith.comparing.bout import Bout, Side
 from tunesmith.comparing.contestants import SEED, Contestant, find_differences
+from tunesmith.contracts import Comparison
 from tunesmith.evaluation.paired import find_changes
-from tunesmith.evaluation.scoring import Evaluation
+from tunesmith.evaluation.scoring import Evaluation, compare_rows
 
 EXAMPLES = 10
 """Rows of each kind that are shown."""
@@ -26,36 +27,46 @@ ONE_RUN = (
 def describe_changes(bout: Bout) -> dict[str, Any]:
     """How many rows are answered better and worse, with the first of each kind."""
     found = asdict(find_changes(*bout.evaluations, bout.task, bout.labels))
-    examples = {kind: [_example(bout, place) for place in places[:EXAMPLES]] for kind, places in found.items()}
+    compared = _compare(bout)
+    examples = {kind: [_example(bout, compared, p) for p in places[:EXAMPLES]] for kind, places in found.items()}
     return {**{kind: len(places) for kind, places in found.items()}, "examples": examples}
 
 
-def _example(bout: Bout, place: int) -> dict[str, Any]:
+Compared = Sequence[Sequence[Sequence[Comparison]]]
+"""Of each run of A and of B, every answer beside the right one; empty where answers are fields of predictions."""
+
+
+def _compare(bout: Bout) -> Compared:
+    """All rows at once: what is nearest among all texts is not what is nearest among those of one row."""
+    if answer_field(bout.task) in bout.task.Prediction.model_fields:
+        return []
+    return [
+        [compare_rows(bout.task, run.predictions, run.golds, bout.labels) for run in runs] for runs in bout.evaluations
+    ]
+
+
+def _example(bout: Bout, compared: Compared, place: int) -> dict[str, Any]:
     """A row: its line, its text, the right answer, and those of the runs of each side."""
     row, texts = bout.read.rows[place], bout.task.texts(bout.read.rows[place])
     shown = " | ".join(texts)
-    answers = [[_given(bout, run, place) for run in runs] for runs in bout.evaluations]
+    if compared:  # answers are texts of rows
+        right: Any = "; ".join(compared[0][0][place].right)
+        answers: list[list[Any]] = [["; ".join(run[place].given) for run in runs] for runs in compared]
+    else:
+        field = answer_field(bout.task)
+        right = _right(bout.evaluations[0][0], row, place, field)
+        answers = [[getattr(run.predictions[place], field) for run in runs] for runs in bout.evaluations]
     return {
         "line": bout.read.lines[place],
         "text": shown if len(shown) <= TEXT_CHARACTERS else f"{shown[: TEXT_CHARACTERS - 1]}…",
-        "right": _plain(_right(bout, row, place), texts[0]),
+        "right": _plain(right, texts[0]),
         **{side: [_plain(given, texts[0]) for given in found] for side, found in zip("ab", answers, strict=True)},
     }
 
 
-def _right(bout: Bout, row: Any, place: int) -> Any:
-    run, field = bout.evaluations[0][0], answer_field(bout.task)
-    if field not in bout.task.Prediction.model_fields:  # a text of the row
-        return "; ".join(bout.task.compare(run.predictions[place], run.golds[place], bout.labels).right)
+def _right(run: Evaluation, row: Any, place: int, field: str) -> Any:
     gold = run.golds[place]
     return gold if isinstance(gold, (str, float, int, list)) else getattr(row, field)
-
-
-def _given(bout: Bout, run: Evaluation, place: int) -> Any:
-    prediction, field = run.predictions[place], answer_field(bout.task)
-    if field not in bout.task.Prediction.model_fields:
-        return "; ".join(bout.task.compare(prediction, run.golds[place], bout.labels).given)
-    return getattr(prediction, field)
 
 
 def _plain(answer: Any, text: str) -> Any:

@@ -65,7 +65,6 @@ class Tags:
         units: what the loss is averaged over ("rows", "tokens").
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
-        kept_together: the text of a row, by its place, whose rows all go into the same split; None: all its texts.
         has_head: of a task: something stands on the trunk that a method can train by itself.
         regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
     """
@@ -77,7 +76,6 @@ class Tags:
     learning_rate_factor: float = 1.0
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
-    kept_together: int | None = None
     has_head: bool = True
     regroups: bool = False
 

@@ -140,6 +140,10 @@ class Task(Objective, Protocol):
         """The texts of a row, as a person would read them."""
         ...
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """What several rows may ask about, such as the passage of questions: such rows stay on one side of a split."""
+        ...
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """Names of the answers that a labelled row holds, known to `labels` or not; () for numbers and texts."""
         ...

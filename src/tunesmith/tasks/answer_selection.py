@@ -255,6 +255,10 @@ class AnswerSelection:
         """Question and candidates."""
         return (row.question, *row.candidates)
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The question."""
+        return (row.question,)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """None: what is right is a text of the row. Raises DataError for labels that name no candidate."""
         if row.labels is not None:

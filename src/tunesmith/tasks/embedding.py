@@ -240,6 +240,10 @@ class Embedding:
             return row.text, partner
         return row.text, partner, row.negative
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The first text: it may stand in many pairs."""
+        return (row.text,)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """The label of a labelled text. Raises DataError for a row of another layout than the others."""
         found = layout_of(row, self.config.kind)

@@ -225,6 +225,10 @@ class MultipleChoice:
         """Context, question and choices."""
         return (*((row.context,) if row.context else ()), row.question, *row.choices)
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The context, or the question where there is none."""
+        return (row.context or row.question,)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """None: what is right is a text of the row. Raises DataError for a label that names no choice."""
         if row.label is not None:

@@ -81,7 +81,7 @@ class QuestionAnswering:
     }
     Config: ClassVar[type[BaseModel]] = QuestionConfig
     better: ClassVar[Literal["max", "min"]] = "max"
-    tags: ClassVar[Tags] = Tags(units="windows", kept_together=1)
+    tags: ClassVar[Tags] = Tags(units="windows")
     columns: ClassVar[tuple[Column, ...]] = (
         Column("question", "text", ("question", "query", "问题", "提问")),
         Column("context", "text", ("context", "passage", "paragraph", "text", "上下文", "文章", "段落", "文本")),
@@ -211,6 +211,10 @@ class QuestionAnswering:
     def texts(self, row: Any) -> tuple[str, ...]:
         """The question and the text."""
         return row.question, row.context
+
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The text that is asked about."""
+        return (row.context,)
 
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """None: answers are pieces of texts and have no names."""

@@ -199,6 +199,10 @@ class RelationExtraction:
         """The text with its entities marked: two pairs of entities in one sentence are two different questions."""
         return (relation_markers.mark(row, self.config.masked).text,)
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The text without its marks: every pair of its entities is a row."""
+        return (row.text,)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """The label of a row."""
         return () if row.label is None else (self._answer(row.label, labels),)

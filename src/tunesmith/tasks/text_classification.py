@@ -242,6 +242,10 @@ class TextClassification:
         """The text or the pair."""
         return (row.text,) if row.text_b is None else (row.text, row.text_b)
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """All texts of the row."""
+        return self.texts(row)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """The class or classes of a row; a number has no name. Raises DataError for a label of another kind."""
         if row.label is None:

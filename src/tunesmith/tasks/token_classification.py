@@ -229,6 +229,10 @@ class TokenClassification:
         """The text."""
         return (row.text,)
 
+    def shared_texts(self, row: Any) -> tuple[str, ...]:
+        """The text."""
+        return (row.text,)
+
     def answers(self, row: Any, labels: Labels) -> tuple[str, ...]:
         """The type of each entity."""
         return tuple(entity.label for entity in row.entities or ())
