@@ -80,9 +80,10 @@ def test_scores_by_hand() -> None:
 
 
 def test_counts_of_rows_add_and_a_row_without_right_ones_is_only_counted() -> None:
-    assert metrics.ranking_counts([False, False], 0) == {"rows": 1.0}
+    assert metrics.ranking_counts([False, False], 0, 2) == {"rows": 1.0, "answerable": 0.0}
+    assert metrics.ranking_counts([True], 1, 1) == {"rows": 1.0, "answerable": 1.0}, "nothing to rank"
     assert metrics.ranking_scores({"rows": 3.0}) == {"mrr": 0.0, "precision_at_1": 0.0, "map": 0.0, "answerable": 0.0}
-    one, other = metrics.ranking_counts([True], 1), metrics.ranking_counts([False, True], 1)
+    one, other = metrics.ranking_counts([True, False], 1, 2), metrics.ranking_counts([False, True], 1, 2)
     assert metrics.ranking_scores(metrics.sum_counts([one, other]))["mrr"] == 0.75
 
 

@@ -142,16 +142,15 @@ def test_values_of_other_kinds() -> None:
 
 
 def test_a_text_a_line_is_grouped_by_its_question(tmp_path: Path) -> None:
-    lines = [["q1", "a", 0], ["q1", "b", 1], ["q2", "c", 1], ["q3", "d", 0], ["q3", "e | f", 0], ["q1", "g", 1]]
+    lines = [["q1", "a", 0], ["q1", "b", 1], ["q2", "c", 1], ["q3", "d", 0], ["q3", "e | f", 0]]
     read = read_candidates(write_csv(tmp_path / "flat.csv", ["question", "answer", "label"], *lines))
     found = [(row.question, row.candidates, row.labels) for row in read.rows]
     assert found == [
         ("q1", ["a", "b"], ["0", "1"]),
         ("q2", ["c"], ["1"]),
         ("q3", ["d", "e | f"], ["0", "0"]),
-        ("q1", ["g"], ["1"]),
-    ], "lines of one question must stand together"
-    assert list(read.lines) == [2, 4, 5, 7]
+    ]
+    assert list(read.lines) == [2, 4, 5]
     assert read.mapping == {"question": "question", "candidates": "answer", "labels": "label"}
 
 
@@ -175,3 +174,22 @@ def test_a_bad_line_among_others_is_named(tmp_path: Path) -> None:
     read = read_candidates(path, skip_bad=True)
     assert [row.question for row in read.rows] == ["r"]
     assert [(bad.line, bad.field) for bad in read.rejected] == [(2, "candidates")]
+
+
+def test_lines_of_one_question_that_do_not_stand_together_are_refused(tmp_path: Path) -> None:
+    lines = [["Who?", "Ann", 1], ["Where?", "here", 0], ["Who?", "Bo", 0]]
+    with pytest.raises(DataError, match=r"line 4: question 'Who\?' of line 2 comes again.*") as caught:
+        read_candidates(write_csv(tmp_path / "a.csv", ["question", "answer", "label"], *lines))
+    assert "sort the file by question" in str(caught.value.fix)
+
+
+def test_questions_of_the_same_words_are_told_apart_by_their_id(tmp_path: Path) -> None:
+    lines = [["1", "Who?", "Ann", 1], ["1", "Who?", "Bo", 0], ["2", "Who?", "Cy", 0], ["3", "Where?", "here", 1]]
+    path = write_csv(tmp_path / "a.csv", ["qid", "question", "answer", "label"], *lines, ["4", "Who?", "Di", 1])
+    assert [row.candidates for row in read_candidates(path).rows] == [["Ann", "Bo"], ["Cy"], ["here"], ["Di"]]
+
+
+def test_places_that_fit_from_0_and_from_1_are_asked_about() -> None:
+    rows = [{"question": "q", "choices": ["a", "b", "c"], "label": label} for label in (1, 2, 1)]
+    with pytest.raises(DataError, match="a place from 0 on and as a place from 1 on"):
+        MultipleChoice(MultipleChoice.Config()).labels(read_choices(rows).rows)

@@ -12,13 +12,15 @@ from typing import Any
 from tunesmith.contracts import Column
 from tunesmith.data.columns import find_alias, find_named, resolve_columns
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, Unfit, take_sample
-from tunesmith.data.rejects import display
+from tunesmith.data.rejects import display, shorten
 from tunesmith.errors import DataError
 
 SEPARATOR = "|"
 """Stands between the texts of a list in one cell, where the cell is no list in JSON."""
 _SUFFIX = re.compile(r"[a-z]|\d{1,3}")
 _ELLIPSIS = " … "
+QUESTION_IDS = ("qid", "question_id", "query_id")
+"""Columns that tell lists apart which share everything else, where a text stands on each line."""
 LIST_FIX = 'write a list of texts such as ["tea", "milk"], or give each text a column of its own'
 
 
@@ -216,20 +218,26 @@ def _is_flat(named: str | None, column: Column, names: Sequence[str], sample: Se
 
 
 def _gather_lines(table: Table, columns: Sequence[Column], options: ReadOptions, sample: Sequence[Record]) -> Gathered:
-    """Lines that stand together and share everything but the text and its label become one row."""
+    """Lines that stand together and share everything but the text and its label become one row.
+
+    Raises:
+        DataError: while chunks are read: lines of one row do not stand together.
+    """
     names = list(table.columns or [])
     plain = [replace(c, holds="plain", aliases=(*c.aliases, *c.single)) if c.holds == "texts" else c for c in columns]
     mapping = resolve_columns(names, sample, plain, options, table.name).mapping
     listed = [mapping[c.name] for c in columns if c.name in mapping and (c.holds == "texts" or c.role == "label")]
     shared = [mapping[c.name] for c in columns if c.name in mapping and mapping[c.name] not in listed]
-    chunks = _merge_lines(table.chunks, shared, listed)
+    own = find_alias(QUESTION_IDS, names)
+    chunks = _merge_lines(table, [*shared, *([own] if own is not None and own not in shared else [])], listed)
     return Gathered(replace(table, chunks=chunks), names, replace(options, mapping={**options.mapping, **mapping}))
 
 
-def _merge_lines(chunks: Iterator[RawChunk], shared: Sequence[str], listed: Sequence[str]) -> Iterator[RawChunk]:
+def _merge_lines(table: Table, shared: Sequence[str], listed: Sequence[str]) -> Iterator[RawChunk]:
     """Chunks of merged rows; the last row of a chunk waits for the next chunk, which may go on with it."""
     last: tuple[int, Record] | None = None
-    for chunk in chunks:
+    begun: dict[tuple[str, ...], int] = {}
+    for chunk in table.chunks:
         done: list[tuple[int, Record]] = []
         for record, line in zip(chunk.records, chunk.lines, strict=True):
             if last is not None and all(record.get(name) == last[1].get(name) for name in shared):
@@ -238,10 +246,21 @@ def _merge_lines(chunks: Iterator[RawChunk], shared: Sequence[str], listed: Sequ
                 continue
             if last is not None:
                 done.append(last)
+            first = begun.setdefault(tuple(str(record.get(name)) for name in shared), line)
+            if first != line:
+                raise _scattered(table, shared[0], record, first, line)
             last = line, {**record, **{name: [record.get(name)] for name in listed}}
         yield _finished(done, listed, chunk)
     if last is not None:
         yield _finished([last], listed, None)
+
+
+def _scattered(table: Table, name: str, record: Record, first: int, line: int) -> DataError:
+    return DataError(
+        f"{display(table.name)}, line {line:,}: {name} {shorten(record.get(name))} of line {first:,} comes again, "
+        "after other lines: its texts would be torn apart",
+        fix=f"sort the file by {name}; if these are two questions of the same words, give a column {QUESTION_IDS[0]}",
+    )
 
 
 def _finished(done: Sequence[tuple[int, Record]], listed: Sequence[str], chunk: RawChunk | None) -> RawChunk:

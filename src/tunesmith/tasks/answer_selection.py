@@ -284,7 +284,9 @@ class AnswerSelection:
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
         """Counts of one ranking; see `metrics.ranking`."""
-        return metrics.ranking_counts([gold.holds(one) for one in prediction.ranking], len(gold.places))
+        return metrics.ranking_counts(
+            [gold.holds(one) for one in prediction.ranking], len(gold.places), len(gold.texts)
+        )
 
     def score(self, counts: Counts, labels: Labels) -> dict[str, float]:
         """mrr, precision_at_1, map, and the share of rows that have a right candidate."""

@@ -129,7 +129,8 @@ def find_kind(readings: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], w
         setting: what the user sets to say it.
 
     Raises:
-        DataError: no label can be read, or labels can be read as places and as texts, and mean different ones.
+        DataError: no label can be read, or all can be read in two ways and mean different ones: as places and as
+            texts, or as places from 0 and from 1.
     """
     if wish != "auto":
         return wish
@@ -138,16 +139,17 @@ def find_kind(readings: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], w
     if not fits[kind]:
         wanted = ", or ".join(kinds.values())
         raise DataError(f"no label says which texts are right; wanted {wanted}", fix="name the right column of labels")
-    if fits.get("texts") == fits[kind] and kind != "texts" and any(_differ(found, kind) for found in readings):
-        raise DataError(
-            f"the labels can be read as {kinds[kind]} and as {kinds['texts']}, and mean different ones",
-            fix=f"say which it is: --set {setting}={kind} or --set {setting}=texts",
-        )
+    for other in kinds:
+        if fits[other] == fits[kind] and any(_differ(found, kind, other) for found in readings):
+            raise DataError(
+                f"the labels can be read as {kinds[kind]} and as {kinds[other]}, and mean different ones",
+                fix=f"say which it is: --set {setting}={kind} or --set {setting}={other}",
+            )
     return kind
 
 
-def _differ(found: Mapping[str, Any], kind: str) -> bool:
-    return kind in found and "texts" in found and found[kind] != found["texts"]
+def _differ(found: Mapping[str, Any], kind: str, other: str) -> bool:
+    return kind in found and other in found and found[kind] != found[other]
 
 
 def read_as(found: Mapping[str, Any], kinds: Mapping[str, str], kind: str, label: Any, count: int) -> Any:
