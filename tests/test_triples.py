@@ -14,7 +14,6 @@ from tests.tiny import make_tiny_trunk
 from tunesmith import api, cli
 from tunesmith.console import format_answer
 from tunesmith.errors import ModelError
-from tunesmith.triples import split_sentences
 
 PEOPLE, FIRMS = ("ada", "bo", "cy", "di"), ("acme", "norwind", "zeta", "omega")
 SETTINGS = ("train.precision=fp32", "train.device=cpu", "train.learning_rate=3e-3", "train.epochs=25")
@@ -140,22 +139,11 @@ def test_a_text_that_says_e1_is_a_text_like_any_other(folders: dict[str, Path]) 
     assert len(found) == 1
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("One. Two! Three?", ["One.", " Two!", " Three?"]),
-        ("Dr. Lee met J. Doe. They left.", ["Dr. Lee met J. Doe.", " They left."]),
-        ("他来了。她走了！好。", ["他来了。", "她走了！", "好。"]),
-        ("It costs 3.50 now", ["It costs 3.50 now"]),
-        ("", [""]),
-    ],
-)
-def test_sentences(text: str, parts: list[str]) -> None:
-    assert [text[start:end] for start, end in split_sentences(text)] == parts
-
-
-def test_no_sentence_ends_inside_an_entity() -> None:
-    assert split_sentences("Yahoo! Inc. grew. Fine.", [(0, 10)]) == [(0, 17), (17, 23)]
+def test_the_relation_model_reads_a_sentence_without_the_blank_in_front(folders: dict[str, Path]) -> None:
+    """It answers as if the sentence were alone."""
+    names, jobs = (ts.load(folders[name]) for name in ("names", "jobs"))
+    alone, behind = ts.extract_triples(["zeta hired di", "ada works for acme.  zeta hired di"], names, jobs)
+    assert alone.triples[0].confidence == behind.triples[-1].confidence
 
 
 def test_triples_for_people() -> None:

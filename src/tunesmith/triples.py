@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,9 @@ from tunesmith.data import ReadOptions
 from tunesmith.errors import ModelError
 from tunesmith.metrics import split_direction
 from tunesmith.tasks.relation_extraction import RelationExtraction
+from tunesmith.tasks.sentences import split_sentences
 from tunesmith.tasks.token_classification import TokenClassification
 from tunesmith.tasks.token_rows import FoundEntity
-
-SENTENCE_END = re.compile(r"[。！？\n]+[”’」』]?|[.!?]+[\"'”’)]?(?=\s)")
-SHORT_FORM = re.compile(r"(?:^|[\s(.])(?:\w|Mr|Mrs|Ms|Dr|Prof|St|No|Inc|Ltd|Co|vs|e\.g|i\.e|cf|etc)\.$")
-"""A full stop behind one of these, or behind a single letter, ends no sentence."""
 
 
 class Triple(BaseModel):
@@ -133,7 +129,8 @@ def answer_rows(
 
 def _pairs(text: int, whole: str, entities: Sequence[Any], *, both_orders: bool, across: bool) -> Iterator[_Pair]:
     """The pairs of a text that are asked about."""
-    for start, end in [(0, len(whole))] if across else split_sentences(whole, [(e.start, e.end) for e in entities]):
+    uncut = [(entity.start, entity.end) for entity in entities]
+    for start, end in [(0, len(whole))] if across else split_sentences(whole, uncut, keep_signs=True):
         inside = [entity for entity in entities if start <= entity.start and entity.end <= end]
         orders = itertools.permutations(inside, 2) if both_orders else itertools.combinations(inside, 2)
         for head, tail in orders:
@@ -163,25 +160,3 @@ def _triple(pair: _Pair, answer: Any) -> Triple:
         tail_span=(tail.start, tail.end),
         confidence=answer.probability,
     )
-
-
-def split_sentences(text: str, whole: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
-    """Bounds of the sentences of a text; simple rules, for pairing entities.
-
-    Args:
-        text: English, Chinese or the like.
-        whole: spans that no bound may cut.
-
-    Example:
-        >>> text = "Dr. Lee left. 她走了。"
-        >>> [text[start:end] for start, end in split_sentences(text)]
-        ['Dr. Lee left.', ' 她走了。']
-    """
-    ends = []
-    for match in SENTENCE_END.finditer(text):
-        end = match.end()
-        if SHORT_FORM.search(text, 0, end) or any(first < end < behind for first, behind in whole):
-            continue
-        ends.append(end)
-    edges = [0, *(end for end in ends if end < len(text)), len(text)]
-    return list(itertools.pairwise(edges))

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.contracts import Features
 from tunesmith.tasks.question_rows import QuestionPrediction
-from tunesmith.tasks.question_windows import trim
+from tunesmith.tasks.sentences import split_sentences
 from tunesmith.tasks.words import split_words
-
-_SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)|[。！？；\n]+|$")
-
-
-def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Bounds of the sentences of a text, without white space and the signs at their ends.
-
-    Example:
-        >>> text = "It cost 3.5 million. 他去了上海。He left"
-        >>> [text[start:end] for start, end in split_sentences(text)]
-        ['It cost 3.5 million', '他去了上海', 'He left']
-    """
-    found = []
-    behind = 0
-    for match in _SENTENCE_END.finditer(text):
-        start, end = trim(text, behind, match.start())
-        if start < end:
-            found.append((start, end))
-        behind = match.end()
-    return found or [trim(text, 0, len(text))]
 
 
 def _answer(row: Any, start: int, end: int) -> QuestionPrediction:

@@ -6,6 +6,7 @@ Blanks", section 3.2 (entity markers, entity start).
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ MARKERS: Mapping[str, str] = {
     TAIL_END: "tail object second end 宾 尾 乙 末",
 }
 """Added tokens, and the words whose mean vector each starts from; those a tokenizer does not know are left out."""
+_LITERAL = re.compile(r"\[(?=/?(?:HEAD|TAIL)\])")
+"""The bracket of a marker that is written in a text."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def mark(row: Any, masked: str = "names") -> Marked:
     """Put the markers around both entities of a row.
 
     An opening marker stands in front of the space before its entity, so that tokenizers whose words begin with a
-    space see the word that they know.
+    space see the word that they know. A text that says `[HEAD]` itself means nothing by it: a blank behind the bracket
+    keeps the tokenizer from taking it for the marker.
 
     Args:
         row: a RelationRow.
@@ -56,23 +60,30 @@ def mark(row: Any, masked: str = "names") -> Marked:
         >>> from tunesmith.tasks.relation_rows import RelationRow
         >>> mark(RelationRow(text="Today Ada met Bo.", head="Bo", tail="Ada")).text
         'Today[TAIL] Ada[/TAIL] met[HEAD] Bo[/HEAD].'
+        >>> mark(RelationRow(text="Ada's [HEAD] met Bo.", head="Ada", tail="Bo")).text
+        "[HEAD]Ada[/HEAD]'s [ HEAD] met[TAIL] Bo[/TAIL]."
     """
     head, tail = row.places
     entities = [(head, row.head, HEAD, HEAD_END), (tail, row.tail, TAIL, TAIL_END)]
     text, done, places = "", 0, {}
     for (start, end), name, opening, closing in sorted(entities):
-        before = row.text[done:start]
+        before = _plain(row.text[done:start])
         kept = before.rstrip()
         inner = row.text[start:end]
         if masked == "names" and any(character in MASKS for character in inner):
             inner = name
         text += kept
         places[opening] = len(text)
-        text += opening + before[len(kept) :] + inner
+        text += opening + before[len(kept) :] + _plain(inner)
         places[closing] = len(text)
         text += closing
         done = end
-    return Marked(text + row.text[done:], (places[HEAD], places[HEAD_END], places[TAIL], places[TAIL_END]))
+    return Marked(text + _plain(row.text[done:]), (places[HEAD], places[HEAD_END], places[TAIL], places[TAIL_END]))
+
+
+def _plain(text: str) -> str:
+    """A text in which no tokenizer finds a marker."""
+    return _LITERAL.sub("[ ", text)
 
 
 def encode_marked(marked: Sequence[Marked], targets: Sequence[Any], context: Context, first_row: int) -> list[Encoded]:

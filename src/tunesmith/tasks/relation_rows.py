@@ -89,12 +89,16 @@ def locate(row: Mapping[str, Any]) -> dict[str, Any]:
         ('Ada met Bo', 'Bo', (8, 10))
         >>> locate({"text": "##是###的学生", "head": "李想", "tail": "王小明"})["tail_span"]
         (3, 6)
+        >>> locate({"text": "李四光和李四是同学", "head": "李四", "tail": "李四光"})["head_span"]
+        (4, 6)
     """
     text, spans = _inline(row["text"])
     if spans and (row.get("head_span") is not None or row.get("tail_span") is not None):
         raise ValueError("the text has markers such as <e1>, and offsets came too; give one of them")
-    head_span = spans.get("e1") or _told(text, "head", row)
-    tail_span = spans.get("e2") or _told(text, "tail", row)
+    head_span = _marked(text, "head", row, spans.get("e1")) or _told(text, "head", row)
+    tail_span = _marked(text, "tail", row, spans.get("e2")) or _told(text, "tail", row)
+    if head_span is None and tail_span is None:
+        head_span, tail_span = _find_both(text, row)
     head_span = head_span or _find(text, "head", row, taken=tail_span)
     tail_span = tail_span or _find(text, "tail", row, taken=head_span)
     if _overlap(head_span, tail_span):
@@ -123,6 +127,20 @@ def _inline(text: str) -> tuple[str, dict[str, Place]]:
     return plain, spans
 
 
+def _marked(text: str, name: str, row: Mapping[str, Any], span: Place | None) -> Place | None:
+    """The span between markers, held against the string; None where there are none."""
+    if span is not None and not _agree(row.get(name), text[slice(*span)]):
+        there = shorten(text[slice(*span)])
+        raise ValueError(f"{name} is {shorten(row[name])}, but the markers are around {there}; give one of them")
+    return span
+
+
+def _agree(string: Any, there: str) -> bool:
+    """Whether a string can be what stands in the text; a mask may hide any name, no string says nothing."""
+    told = isinstance(string, str) and string.strip() != ""
+    return not told or string.strip() == there.strip() or any(character in MASKS for character in there)
+
+
 def _told(text: str, name: str, row: Mapping[str, Any]) -> Place | None:
     """The span that the row gives, held against the text and the string."""
     given = row.get(f"{name}_span")
@@ -131,9 +149,8 @@ def _told(text: str, name: str, row: Mapping[str, Any]) -> Place | None:
     start, end = _bounds(given, name)
     if not 0 <= start < end <= len(text):
         raise ValueError(f"{name}_span {start} to {end} does not lie in the text of {len(text):,} characters")
-    string, there = row.get(name), text[start:end]
-    if isinstance(string, str) and string.strip() not in ("", there.strip()) and not any(c in MASKS for c in there):
-        raise ValueError(f"{name} is {shorten(string)}, but at {name}_span stands {shorten(there)}")
+    if not _agree(row.get(name), text[start:end]):
+        raise ValueError(f"{name} is {shorten(row[name])}, but at {name}_span stands {shorten(text[start:end])}")
     return start, end
 
 
@@ -146,16 +163,47 @@ def _bounds(given: Any, name: str) -> Place:
 
 
 def _find(text: str, name: str, row: Mapping[str, Any], taken: Place | None) -> Place:
-    """The first place of a string that the other entity leaves free, as it stands or masked."""
+    """The first place of a string that the other entity leaves free."""
+    for span in _places(text, name, row):
+        if taken is None or not _overlap(span, taken):
+            return span
+    raise ValueError(_no_room(name, row))
+
+
+def _find_both(text: str, row: Mapping[str, Any]) -> tuple[Place, Place]:
+    """The first places of head and tail that stand apart.
+
+    The head is placed first, unless its string is a part of the tail's: "New York" stands in "New York Times", too.
+    """
+    places = {name: _places(text, name, row) for name in ("head", "tail")}
+    head, tail = row["head"].strip(), row["tail"].strip()
+    first, second = ("tail", "head") if head in tail and head != tail else ("head", "tail")
+    earliest_end, latest_start = min(end for _, end in places[second]), max(start for start, _ in places[second])
+    for span in places[first]:
+        if earliest_end <= span[0] or span[1] <= latest_start:
+            other = next(place for place in places[second] if not _overlap(place, span))
+            return (span, other) if first == "head" else (other, span)
+    raise ValueError(_no_room(second, row))
+
+
+def _no_room(name: str, row: Mapping[str, Any]) -> str:
+    return f"{name} {shorten(row[name])} stands in the text only where it overlaps the other entity"
+
+
+def _places(text: str, name: str, row: Mapping[str, Any]) -> list[Place]:
+    """Where a string stands in the text as it is, then where it stands masked; at least one place.
+
+    Raises:
+        ValueError: the row has no such string, or it stands nowhere.
+    """
     given = row.get(name)
     string = given.strip() if isinstance(given, str) else ""
     if not string:
         raise ValueError(f"{name} is missing: give head and tail, or mark them in the text with <e1>…</e1> <e2>…</e2>")
-    for span in (*_plain_places(string, text), *_masked_places(string, text)):
-        if taken is None or not _overlap(span, taken):
-            return span
-    where = "stands in the text only inside the other entity" if string in text else "does not stand in the text"
-    raise ValueError(f"{name} {shorten(string)} {where}")
+    places = [*_plain_places(string, text), *_masked_places(string, text)]
+    if not places:
+        raise ValueError(f"{name} {shorten(string)} does not stand in the text")
+    return places
 
 
 def _plain_places(string: str, text: str) -> Iterator[Place]:
