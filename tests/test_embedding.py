@@ -230,6 +230,17 @@ def test_no_text_is_pushed_away_from_what_it_belongs_to(asked: list[int], partne
     torch.testing.assert_close(found, torch.stack(costs).sum())
 
 
+def test_partners_in_rows_of_other_groups_are_no_wrong_answers(trunk: Path) -> None:
+    rows = [{"text": a, "text_b": b} for a, b in (("good film", "a"), ("good film", "b"), ("bad meal", "b"))]
+    first, second, third = make_setup(trunk, [{**row, "text_b": f"{row['text_b']} song"} for row in rows]).train_items
+    assert first.meta["known"] == second.meta["known"] == {tuple(one.sequences[1]) for one in (first, second)}
+    vectors = [unit(2, seed=seed) for seed in (0, 1)]
+    found = in_batch_loss(vectors, [first, third], 0.05)
+    scores = functional.cosine_similarity(vectors[1][0], torch.stack([vectors[0][1], vectors[1][1]]), dim=-1) / 0.05
+    alone = functional.cross_entropy(scores, torch.tensor(1))  # of the first only its own partner is left
+    torch.testing.assert_close(found, alone)
+
+
 def test_supervised_contrastive_is_the_formula_of_the_paper() -> None:
     vectors, labels = unit(6), ["a", "b", "a", "c", "b", "a"]
     items = [item(row, [row], target=label) for row, label in enumerate(labels)]

@@ -40,7 +40,7 @@ from tunesmith.packing import deal
 from tunesmith.tasks import embedding_losses, embedding_scores
 from tunesmith.tasks.answer_words import name_range, name_some
 from tunesmith.tasks.classification_labels import class_name
-from tunesmith.tasks.embedding_baselines import FrozenCosine, TfidfCosine
+from tunesmith.tasks.embedding_baselines import FrozenVectors, TfidfVectors
 from tunesmith.tasks.embedding_rows import (
     COLUMNS,
     LABELS,
@@ -126,7 +126,9 @@ class Embedding:
             self._join([next(pieces) for _ in row_texts], self._target(row, context.labels), first_row + place)
             for place, (row, row_texts) in enumerate(zip(rows, texts, strict=True))
         ]
-        return _with_partners(items) if context.labels.kind == LABELS else items
+        if context.labels.kind == LABELS:
+            return _with_partners(items)
+        return _with_known(items) if context.labels.kind in (PAIRS, TRIPLETS) else items
 
     def _join(self, pieces: Sequence[Encoded], target: Any, row: int) -> Encoded:
         """The texts of a row as one item."""
@@ -305,7 +307,7 @@ class Embedding:
 
     def baselines(self, labels: Labels) -> list[Baseline]:
         """TF-IDF, and the untouched model's own vectors."""
-        return [TfidfCosine(self.texts), FrozenCosine(self.texts, self.config.pooling)]
+        return [TfidfVectors(self.texts), FrozenVectors(self.texts, self.config.pooling)]
 
 
 def _with_partners(items: Sequence[Encoded]) -> list[Encoded]:
@@ -315,6 +317,19 @@ def _with_partners(items: Sequence[Encoded]) -> list[Encoded]:
         if item.target is not None:
             of_label.setdefault(item.target, []).append((item.sequences[0], item.segment_ids[:1]))
     return [item if item.target is None else replace(item, meta={"partners": of_label[item.target]}) for item in items]
+
+
+def _with_known(items: Sequence[Encoded]) -> list[Encoded]:
+    """Give each pair all partners of its first text, which are no wrong answers to it in any group."""
+    known: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    for item in items:
+        if item.target is not None:
+            known.setdefault(tuple(item.sequences[0]), set()).add(tuple(item.sequences[1]))
+    shared = {asked: frozenset(partners) for asked, partners in known.items()}
+    return [
+        item if item.target is None else replace(item, meta={"known": shared[tuple(item.sequences[0])]})
+        for item in items
+    ]
 
 
 def _all_cosines(vectors: Sequence[torch.Tensor], other: int) -> torch.Tensor:

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from tunesmith.contracts import Features
+from tunesmith.tasks.classification_baselines import fit_tfidf
 from tunesmith.tasks.embedding_rows import EmbeddingPrediction, EmbeddingRow
 
 TextsOf = Callable[[Any], tuple[str, ...]]
-_TERMS = 100_000
-"""Largest vocabulary of TF-IDF: the most frequent terms."""
 
 
 @dataclass(frozen=True)
-class TfidfCosine:
-    """TF-IDF vectors of words, learnt on training texts; of 1 to 3 characters where they have no blanks."""
+class TfidfVectors:
+    """TF-IDF vectors learnt on training texts; see `fit_tfidf`."""
 
     texts_of: TextsOf
 
@@ -28,28 +27,19 @@ class TfidfCosine:
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Vectors of each row's texts, sparse and of length 1 (0 where no word is known)."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
+        from scipy.sparse import csr_array
 
         known = [text for row in train for text in self.texts_of(row)]
         asked = [self.texts_of(row) for row in rows]
         if not asked:
             return []
-        analyzer: dict[str, Any] = {"analyzer": "word", "token_pattern": r"(?u)\b\w+\b"}
-        if sum(map(_has_blanks, known)) * 2 < len(known):
-            analyzer = {"analyzer": "char", "ngram_range": (1, 3)}
-        vectorizer = TfidfVectorizer(**analyzer, sublinear_tf=True, max_features=_TERMS)
-        analyze = vectorizer.build_analyzer()
-        vectorizer.fit(known if any(map(analyze, known)) else ["a"])
-        matrix = vectorizer.transform([text for texts in asked for text in texts])
+        vectorizer, flat = fit_tfidf(known), [text for texts in asked for text in texts]
+        matrix = csr_array((len(flat), 1)) if vectorizer is None else vectorizer.transform(flat)
         return _answers(asked, [matrix[place : place + 1] for place in range(matrix.shape[0])])
 
 
-def _has_blanks(text: str) -> bool:
-    return " " in text.strip()
-
-
 @dataclass(frozen=True)
-class FrozenCosine:
+class FrozenVectors:
     """The model before fine-tuning: the untouched trunk's own vectors, pooled as the task pools them.
 
     Attributes:

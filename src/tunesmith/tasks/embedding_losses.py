@@ -78,8 +78,8 @@ def cosines(ones: Tensor, others: Tensor) -> Tensor:
 def in_batch_loss(vectors: Sequence[Tensor], items: Sequence[Encoded], temperature: float) -> Tensor:
     """The summed cost of one group of pairs or triplets: each first text against all second and third texts.
 
-    No false negatives: a text of another row is left out for a row where it is the row's own text or partner, and
-    where the other row asks the same.
+    Pairs are directed, from the first text to the second. A second or third text of another row is left out for a row
+    where it is the row's own first text, or belongs to that text in any training row (`meta["known"]`) or row here.
 
     Args:
         vectors: (2, D) or (3, D) of each item.
@@ -96,7 +96,12 @@ def in_batch_loss(vectors: Sequence[Tensor], items: Sequence[Encoded], temperatu
     count, device = len(items), vectors[0].device
     positive = torch.eye(count, len(texts), dtype=torch.bool)
     known = [
-        {asked[row], *(partners[other] for other in range(count) if asked[other] == asked[row])} for row in range(count)
+        {
+            asked[row],
+            *items[row].meta.get("known", ()),
+            *(partners[other] for other in range(count) if asked[other] == asked[row]),
+        }
+        for row in range(count)
     ]
     ignored = torch.tensor([[text in known[row] for text in texts] for row in range(count)]) & ~positive
     anchors = torch.stack([one[0] for one in vectors])
