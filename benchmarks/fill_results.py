@@ -85,6 +85,34 @@ def domain() -> dict[str, str]:
     }
 
 
+def understanding() -> dict[str, str]:
+    """Relations, questions, vectors, choices, and the Chinese tasks, each from its own result."""
+    figures: dict[str, str] = {}
+    for seed, run in (read_result("semeval") or {"runs": {}})["runs"].items():
+        figures[f"semeval {seed}"] = interval(run["scores"]["relation_f1"])
+        figures |= {f"semeval {seed} {name}": f"{score:.3f}" for name, score in run["baselines"].items()}
+    for way, run in (read_result("squad_answers") or {"runs": {}})["runs"].items():
+        for name in ("exact_match", "f1"):
+            figures[f"squad {way} {name}"] = interval(run["scores"][name])
+    for name, run in (read_result("embedding") or {"runs": {}})["runs"].items():
+        for key in ("tfidf", "before", "after"):
+            figures[f"embedding {name} {key}"] = f"{run[key]['value']:.3f}"
+        figures[f"embedding {name} gain"] = interval(run["gain"], "+")
+    for language in ("en", "zh"):
+        found = read_result(f"choices-{language}")
+        if found:
+            figures[f"choices {language}"] = interval(found["accuracy"])
+            figures |= {f"choices {language} {name}": f"{one['value']:.3f}" for name, one in found["baselines"].items()}
+    for model in ("chinese_tasks", "chinese_tasks_120"):
+        for name, run in (read_result(model) or {"runs": {}})["runs"].items():
+            for score in ("relation_f1", "accuracy", "exact_match", "f1"):
+                if score in run["scores"]:
+                    figures[f"{model} {name} {score}"] = interval(run["scores"][score])
+            for baseline, scores in run["baselines"].items():
+                figures[f"{model} {name} {baseline}"] = f"{scores[run['headline']]['value']:.3f}"
+    return figures
+
+
 def classification() -> dict[str, str]:
     """Test scores, baselines and gains, from classification.json."""
     figures: dict[str, str] = {}
