@@ -85,6 +85,26 @@ def domain() -> dict[str, str]:
     }
 
 
+def chinese() -> dict[str, str]:
+    """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
+    found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
+    figures: dict[str, str] = {}
+    for arm, run in found["pretraining"].items():
+        figures[f"chinese {arm} loss"] = f"{run['scores']['loss']['value']:.2f}"
+        figures[f"chinese {arm} steps"] = f"{run['steps']:,}"
+    for task, entry in found["tasks"].items():
+        for arm, parts in entry["against_random_weights"].items():
+            for part, compared in parts.items():
+                gain = compared["scores"][compared["headline"]]
+                figures[f"chinese random {task} {part}"] = f"{gain['a']:.3f}"
+                figures[f"chinese {arm} {task} {part}"] = f"{gain['b']:.3f}"
+                figures[f"chinese {arm} {task} {part} gain"] = interval(gain, "+")
+        for part, judged in entry["evaluation_of_random_weights_with_baselines"].items():
+            for baseline, scores in judged["baselines"].items():
+                figures[f"chinese {baseline} {task} {part}"] = f"{scores[judged['headline']]['value']:.3f}"
+    return figures
+
+
 def classification() -> dict[str, str]:
     """Test scores, baselines and gains, from classification.json."""
     figures: dict[str, str] = {}
@@ -163,7 +183,7 @@ def calibration() -> dict[str, str]:
     return figures
 
 
-PARTS = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, check, calibration)
+PARTS = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese, check, calibration)
 
 
 def main() -> None:
