@@ -183,7 +183,8 @@ def calibration() -> dict[str, str]:
     return figures
 
 
-PARTS = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese, check, calibration)
+TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
+PARTS = (*TRAINED, check, calibration)
 
 
 def main() -> None:
