@@ -85,6 +85,7 @@ def domain() -> dict[str, str]:
     }
 
 
+<<<<<<< HEAD
 def understanding() -> dict[str, str]:
     """Relations, questions, vectors, choices, and the Chinese tasks, each from its own result."""
     figures: dict[str, str] = {}
@@ -110,6 +111,25 @@ def understanding() -> dict[str, str]:
                     figures[f"{model} {name} {score}"] = interval(run["scores"][score])
             for baseline, scores in run["baselines"].items():
                 figures[f"{model} {name} {baseline}"] = f"{scores[run['headline']]['value']:.3f}"
+=======
+def chinese() -> dict[str, str]:
+    """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
+    found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
+    figures: dict[str, str] = {}
+    for arm, run in found["pretraining"].items():
+        figures[f"chinese {arm} loss"] = f"{run['scores']['loss']['value']:.2f}"
+        figures[f"chinese {arm} steps"] = f"{run['steps']:,}"
+    for task, entry in found["tasks"].items():
+        for arm, parts in entry["against_random_weights"].items():
+            for part, compared in parts.items():
+                gain = compared["scores"][compared["headline"]]
+                figures[f"chinese random {task} {part}"] = f"{gain['a']:.3f}"
+                figures[f"chinese {arm} {task} {part}"] = f"{gain['b']:.3f}"
+                figures[f"chinese {arm} {task} {part} gain"] = interval(gain, "+")
+        for part, judged in entry["evaluation_of_random_weights_with_baselines"].items():
+            for baseline, scores in judged["baselines"].items():
+                figures[f"chinese {baseline} {task} {part}"] = f"{scores[judged['headline']]['value']:.3f}"
+>>>>>>> main
     return figures
 
 
@@ -191,7 +211,8 @@ def calibration() -> dict[str, str]:
     return figures
 
 
-PARTS = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, check, calibration)
+TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
+PARTS = (*TRAINED, understanding, check, calibration)
 
 
 def main() -> None:
