@@ -85,7 +85,6 @@ def domain() -> dict[str, str]:
     }
 
 
-<<<<<<< HEAD
 def understanding() -> dict[str, str]:
     """Relations, questions, vectors, choices, and the Chinese tasks, each from its own result."""
     figures: dict[str, str] = {}
@@ -111,7 +110,9 @@ def understanding() -> dict[str, str]:
                     figures[f"{model} {name} {score}"] = interval(run["scores"][score])
             for baseline, scores in run["baselines"].items():
                 figures[f"{model} {name} {baseline}"] = f"{scores[run['headline']]['value']:.3f}"
-=======
+    return figures
+
+
 def chinese() -> dict[str, str]:
     """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
     found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
@@ -129,7 +130,6 @@ def chinese() -> dict[str, str]:
         for part, judged in entry["evaluation_of_random_weights_with_baselines"].items():
             for baseline, scores in judged["baselines"].items():
                 figures[f"chinese {baseline} {task} {part}"] = f"{scores[judged['headline']]['value']:.3f}"
->>>>>>> main
     return figures
 
 
