@@ -60,9 +60,9 @@ def _json_of(words: Sequence[str]) -> Any:
     return json.loads(done.stdout)
 
 
-def evaluate(folder: Path, data: Path) -> dict[str, Any]:
+def evaluate(folder: Path, data: Path, *options: str) -> dict[str, Any]:
     """Run `tunesmith evaluate FOLDER --data FILE --json`; return what it printed or raise SystemExit."""
-    words = [*program(), "evaluate", str(folder), "--data", str(data), "--json"]
+    words = [*program(), "evaluate", str(folder), "--data", str(data), "--json", *options]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"tunesmith evaluate {folder.name}: exit code {done.returncode}")
