@@ -1,7 +1,7 @@
 """Relations between persons and questions on texts in Chinese, on an encoder that the project pretrained.
 
-- people_relation_zh: 14 relations, names masked as ### in the text; a tenth of train chooses the epoch, test judges. Rows
-  whose text does not hold both persons are left out, of both files.
+- people_relation_zh: 14 relations, names masked as ### in the text; a tenth of train chooses the epoch, test judges.
+  Rows whose text does not hold both persons are left out, of both files.
 - cmrc2018: trained on the 1,002 questions of `trial`, since the large train file is not open here; dev judges, with the
   rules of CMRC: per character.
 
