@@ -139,8 +139,8 @@ def find_kind(readings: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], w
     if not fits[kind]:
         wanted = ", or ".join(kinds.values())
         raise DataError(f"no label says which texts are right; wanted {wanted}", fix="name the right column of labels")
-    for other in kinds:
-        if fits[other] == fits[kind] and any(_differ(found, kind, other) for found in readings):
+    for other in ("texts", "numbers"):
+        if fits.get(other) == fits[kind] and any(_differ(found, kind, other) for found in readings):
             raise DataError(
                 f"the labels can be read as {kinds[kind]} and as {kinds[other]}, and mean different ones",
                 fix=f"say which it is: --set {setting}={kind} or --set {setting}={other}",
