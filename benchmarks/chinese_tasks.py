@@ -29,7 +29,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "task": "question-answering",
         "train": "trial.json",
         "test": "dev.json",
-        "settings": {"train.epochs": 10, "train.learning_rate": 5e-4, "data.skip_bad": "true"},
+        "settings": {"train.epochs": 3, "train.learning_rate": 5e-4, "data.skip_bad": "true"},
     },
 }
 
