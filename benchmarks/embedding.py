@@ -106,7 +106,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__ or "")
     parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=sorted(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[13])
-    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--learning-rate", type=float, help="instead of the rule's")
     parser.add_argument("--max-steps", type=int, help="end earlier, for a quick look")
     parser.add_argument("--method", default="full")

@@ -48,6 +48,12 @@ def test_the_rule_for_the_learning_rate(width: int, factor: float, value: float)
     assert ("method" in chosen.reason) == (factor != 1.0)
 
 
+def test_a_task_may_limit_the_rule() -> None:
+    assert choose_learning_rate(None, 384, 5.0, 5e-5).value == pytest.approx(2.5e-4)
+    assert "at most 5e-05 for the task, × 5 for the method" in choose_learning_rate(None, 384, 5.0, 5e-5).reason
+    assert choose_learning_rate(None, 768, 1.0, 5e-5).value == pytest.approx(2e-5)
+
+
 def test_the_user_comes_before_the_rule() -> None:
     assert choose_learning_rate(1e-3, 384, 10.0).value == 1e-3
 

@@ -30,13 +30,16 @@ class LearningRate:
     reason: str
 
 
-def choose_learning_rate(wished: float | None, width: int, method_factor: float) -> LearningRate:
+def choose_learning_rate(
+    wished: float | None, width: int, method_factor: float, task_limit: float = math.inf
+) -> LearningRate:
     """Take the user's learning rate, or the rule of trunk width and method.
 
     Args:
         wished: the user's, or None.
         width: hidden width of the trunk.
         method_factor: from the method's tags.
+        task_limit: from the task's tags.
 
     Example:
         >>> choose_learning_rate(None, width=384, method_factor=1.0).value
@@ -45,9 +48,11 @@ def choose_learning_rate(wished: float | None, width: int, method_factor: float)
     if wished is not None:
         return LearningRate(wished, AS_SET)
     rule = BASE_LEARNING_RATE * (BASE_WIDTH / width) ** SLOPE
-    value = float(f"{min(max(rule, 1e-5), 5e-4) * method_factor:.2g}")
-    reason = f"rule for a {width}-wide trunk"
-    return LearningRate(value, reason if method_factor == 1.0 else f"{reason}, × {method_factor:g} for the method")
+    rule = min(max(rule, 1e-5), 5e-4)
+    said = [f"rule for a {width}-wide trunk"]
+    said += [f"at most {task_limit:g} for the task"] if task_limit < rule else []
+    said += [f"× {method_factor:g} for the method"] if method_factor != 1.0 else []
+    return LearningRate(float(f"{min(rule, task_limit) * method_factor:.2g}"), ", ".join(said))
 
 
 PRETRAINING_RATE, PRETRAINING_WIDTH = 1e-3, 256

@@ -114,7 +114,9 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         dev_items=dev_items,
         groups=groups,
         schedule=schedule,
-        learning_rate=choose_learning_rate(section.learning_rate, model.width, method.tags.learning_rate_factor),
+        learning_rate=choose_learning_rate(
+            section.learning_rate, model.width, method.tags.learning_rate_factor, task.tags.learning_rate_limit
+        ),
         precision=engine.choose_precision(section.precision, model.device),
         ledgers=ledgers,
         notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],

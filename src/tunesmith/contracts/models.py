@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,6 +63,7 @@ class Tags:
         needs_bias: the method needs biases in the trunk.
         trunk: the kinds of trunk it works on.
         learning_rate_factor: multiplies the default learning rate of full tuning.
+        learning_rate_limit: of a task: the default of full tuning is no higher.
         units: what the loss is averaged over ("rows", "tokens").
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
@@ -74,6 +76,7 @@ class Tags:
     needs_bias: bool = False
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
+    learning_rate_limit: float = math.inf
     units: str = "rows"
     stores: Literal["whole", "delta", "adapter"] = "whole"
     has_head: bool = True

@@ -78,6 +78,10 @@ class EmbeddingConfig(Section):
     """By how much, in cosine, with `triplet_loss` margin."""
 
 
+LEARNING_RATE_LIMIT = 5e-5
+"""There is no new head to learn, and what the vectors of a base model know already is soon forgotten."""
+
+
 class Embedding:
     """The task; see `contracts.Task` for what each method promises."""
 
@@ -91,7 +95,7 @@ class Embedding:
     }
     Config: ClassVar[type[BaseModel]] = EmbeddingConfig
     better: ClassVar[Literal["max", "min"]] = "max"
-    tags: ClassVar[Tags] = Tags(has_head=False, regroups=True)
+    tags: ClassVar[Tags] = Tags(has_head=False, regroups=True, learning_rate_limit=LEARNING_RATE_LIMIT)
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
 
     def __init__(self, config: EmbeddingConfig) -> None:
