@@ -206,11 +206,11 @@ def _tfidf(known: Sequence[tuple[str, ...]], asked: Sequence[tuple[str, ...]]) -
     return None if vectorizer is None else (_combined(vectorizer, known), _combined(vectorizer, asked))
 
 
-def fit_tfidf(texts: Sequence[str]) -> Any:
-    """Weigh words and word pairs of texts, or 1 to 3 characters where most letters are CJK; None: there are none."""
+def fit_tfidf(texts: Sequence[str], longest: int = 2) -> Any:
+    """Weigh runs of 1 to `longest` words, or 1 to 3 characters where most letters are CJK; None: there are none."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    terms: dict[str, Any] = {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}
+    terms: dict[str, Any] = {"analyzer": "word", "ngram_range": (1, longest), "token_pattern": r"(?u)\b\w+\b"}
     if _mostly_cjk(texts):
         terms = {"analyzer": "char", "ngram_range": (1, 3)}
     vectorizer = TfidfVectorizer(**terms, sublinear_tf=True, max_features=_TERMS)

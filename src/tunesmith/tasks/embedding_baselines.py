@@ -33,7 +33,8 @@ class TfidfVectors:
         asked = [self.texts_of(row) for row in rows]
         if not asked:
             return []
-        vectorizer, flat = fit_tfidf(known), [text for texts in asked for text in texts]
+        vectorizer = fit_tfidf(known, longest=1)  # alike texts share words, seldom pairs of them
+        flat = [text for texts in asked for text in texts]
         matrix = csr_array((len(flat), 1)) if vectorizer is None else vectorizer.transform(flat)
         return _answers(asked, [matrix[place : place + 1] for place in range(matrix.shape[0])])
 
