@@ -72,8 +72,11 @@ def run_peer(way: str, files: dict[str, Path], arguments: argparse.Namespace, ou
     given |= {"longest": SETS[arguments.set_name]["longest"], "max_steps": arguments.steps or -1}
     words = [f"--{key.replace('_', '-')}={value}" for key, value in given.items()]
     command = [sys.executable, "-m", "benchmarks.squad_peer", *words]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    facts = out / "fit.json"
+    if not facts.is_file():
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        facts.write_text(done.stdout.splitlines()[-1], encoding="utf-8")
+    found = json.loads(facts.read_text(encoding="utf-8"))
     answers = json.loads((out / "answers.json").read_text(encoding="utf-8"))
     return {"recipe": recipe, "command_s": found["fit_s"], "scores": score(answers, files["test"], arguments.set_name)}
 
@@ -101,7 +104,8 @@ def measure(arguments: argparse.Namespace) -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             run = run_tunesmith if way.startswith("tunesmith") else run_peer
-            runs[way] = {**run(way, files, arguments, Path(folder, way)), "load": load_average()}
+            out = (arguments.folder or Path(folder)) / way
+            runs[way] = {**run(way, files, arguments, out), "load": load_average()}
         if not arguments.steps:
             write_result(name, {"settings": settings, "runs": runs})
     rows = [[way, f"{one['command_s']:.0f} s", *map(_shown, _both(one["scores"]))] for way, one in runs.items()]
@@ -124,6 +128,7 @@ def main() -> None:
     parser.add_argument("--set-name", choices=list(SETS), default="squad")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--tuned-learning-rate", type=float, default=3e-4, help="Tunesmith's own for this width")
+    parser.add_argument("--folder", metavar="DIR", type=Path, help="keeps the models and answers; goes on from them")
     parser.add_argument("--steps", type=int, help="stop after so many, and write no result")
     parser.add_argument("--seed", type=int, default=13)
     measure(parser.parse_args())
