@@ -2,7 +2,7 @@
 #   make demo PYTHON=python3.12                another interpreter
 #   make demo PIP_ARGS="--index-url URL"       another package index (README: PyTorch without CUDA)
 #   make test PYTEST_ARGS="-k packing"         some of the tests
-#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/; of bench-pretrain lm_tinyshakespeare/
+#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/; of bench-pretrain lm_tinyshakespeare/, of bench-translate multi30k_en_de/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format wheel bench-train bench-pretrain clean
+.PHONY: help setup demo test check format wheel bench-train bench-pretrain bench-translate clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -46,6 +46,9 @@ bench-train: $(STAMP)  ## training speed beside a textbook loop and transformers
 
 bench-pretrain: $(STAMP)  ## a character model of tinyshakespeare: loss and seconds
 	$(BIN)/python -m benchmarks.pretrain_shakespeare --data $(DATA) $(BENCH_ARGS)
+
+bench-translate: $(STAMP)  ## English to German from nothing: BLEU, seconds, tokens a second
+	$(BIN)/python -m benchmarks.translate --data $(DATA) $(BENCH_ARGS)
 
 clean:  ## remove build outputs and caches; keeps .venv and your runs
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

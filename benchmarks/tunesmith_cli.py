@@ -41,6 +41,14 @@ def pretrain(corpus: Sequence[str | Path], out: Path, options: Sequence[str], se
     return _json_of(words)
 
 
+def new(rows: Path, out: Path, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
+    """Run `tunesmith new`; return what `--json` printed or raise SystemExit."""
+    words = [*program(), "new", str(rows), "--out", str(out), "--json"]
+    words += [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    return _json_of(words)
+
+
 def compare(one: str, other: str, data: Path, settings: Mapping[str, Any] | None = None) -> Any:
     """The figures of `tunesmith compare ONE OTHER --data FILE --json`; patterns stand for several seeds."""
     words = [*program(), "compare", one, other, "--data", str(data), "--json"]

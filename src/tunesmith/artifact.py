@@ -27,7 +27,7 @@ from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError, UserError
 from tunesmith.methods import make_method
 from tunesmith.model import Model
-from tunesmith.model_loading import ModelOptions, load_model, quiet_transformers
+from tunesmith.model_loading import TARGET_TOKENIZER, ModelOptions, load_model, quiet_transformers
 from tunesmith.sentence_folder import sentence_files
 
 FACTS = "tunesmith.json"
@@ -145,7 +145,8 @@ def _write(
     complete = {"format": FORMAT, "tunesmith_version": __version__, **facts}
     with durable.disk_errors(folder), _scratch(folder) as scratch:
         files: dict[str, durable.Content] = {
-            path.name: partial(_move, path) for path in _library_files(scratch, model, facts["stores"])
+            path.relative_to(scratch).as_posix(): partial(_move, path)
+            for path in _library_files(scratch, model, facts["stores"])
         }
         if facts["stores"] == "adapter":
             adapter = {"base_model_name_or_path": facts["base"]["name"], **facts["adapter"]}
@@ -242,6 +243,8 @@ def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
     """Have the libraries write weights, config and tokenizer into a scratch folder."""
     with quiet_transformers():
         model.tokenizer.save_pretrained(scratch)
+        if model.target_tokenizer is not model.tokenizer:
+            model.target_tokenizer.save_pretrained(scratch / TARGET_TOKENIZER)
         if stores == "whole":
             model.hf.save_pretrained(scratch, max_shard_size="100GB")
     if stores != "whole" and model.head_spec.added_tokens:
@@ -250,13 +253,17 @@ def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if stores == "delta":
         save_file(_contiguous(trained), scratch / DELTA)
-        return sorted(path for path in scratch.iterdir() if path.is_file())
+        return _files_in(scratch)
     if stores == "adapter":
         named = {ADAPTER_PREFIX + n.removeprefix(OURS): p for n, p in trained.items() if n.startswith(OURS)}
         save_file(_contiguous(named), scratch / ADAPTER)
     if model.extra_head is not None:
         save_file(_contiguous(model.extra_head.state_dict()), scratch / EXTRA_HEAD)
-    return sorted(path for path in scratch.iterdir() if path.is_file())
+    return _files_in(scratch)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ from tunesmith import (
 from tunesmith.asking import example_words
 from tunesmith.checkpoint import CURVES
 from tunesmith.config import RunConfig, to_yaml
-from tunesmith.contracts import StepReport
+from tunesmith.contracts import StepReport, Writes
 from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
@@ -43,6 +43,8 @@ from tunesmith.task_guess import settle_task
 from tunesmith.training import Course, Training
 
 Event = Plan | Notice | StepReport | Evaluated | Saved | Finished
+LOSS = "loss"
+"""Name of the mean loss among the scores of a look."""
 
 
 def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: bool = False) -> Iterator[Event]:
@@ -99,7 +101,9 @@ class _Fitting:
         self.setup = setup
         self.folder = folder
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
-        self.headline = setup.config.evaluate.metric or setup.task.headline(setup.labels)
+        self.headline = (
+            setup.config.evaluate.metric or setup.task.tags.chosen_by or setup.task.headline(setup.labels)
+        )
         calibrating.check_wish(setup.task, setup.labels, setup.config.evaluate.calibration)
         self._check_headline()
         trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}
@@ -133,15 +137,18 @@ class _Fitting:
     def _score(self, answers: inference.Answers, golds: Sequence[Any]) -> dict[str, float]:
         """Every score of answers, the loss among them."""
         scores = judging.quick_scores(self.setup.task, answers.predictions, golds, self.setup.labels)
-        return scores if answers.loss is None else {**scores, "loss": answers.loss}
+        return scores if answers.loss is None else {**scores, LOSS: answers.loss}
 
     def look(self) -> dict[str, float]:
         """Scores of the development rows with the weights as they are."""
         setup = self.setup
-        answers = inference.predict_items(
+        given = (
             setup.model, setup.task, setup.dev_items, setup.labels, setup.config.evaluate.batch_tokens, setup.precision
-        )
-        return self._score(answers, self.golds)
+        )  # fmt: skip
+        if isinstance(setup.task, Writes) and self.headline == LOSS:  # to write would take longer than to train
+            loss = inference.measure_loss(*given)
+            return {} if loss is None else {LOSS: loss}
+        return self._score(inference.predict_items(*given), self.golds)
 
     def finish(self, began: float) -> Mapping[str, Any]:
         """Put the best weights back, calibrate and judge them, and write the finished folder."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tunesmith.attention import make_segments, spread
-from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task
+from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task, Writes
 from tunesmith.model import Model, evaluating
 from tunesmith.packing import pack, sorted_runs
 
@@ -61,7 +61,7 @@ def without_labels(task: Task, rows: Sequence[Any]) -> list[Any]:
 
 def make_context(model: Model, labels: Labels) -> Context:
     """What the task's `encode` needs of a model."""
-    return Context(model.tokenizer, model.tokenizer, labels, model.max_tokens)
+    return Context(model.tokenizer, model.target_tokenizer, labels, model.max_tokens, model.trunk_kind)
 
 
 def predict_items(
@@ -77,8 +77,11 @@ def predict_items(
     Returns:
         One Prediction a row, and the mean loss when every item has a target.
     """
+    if isinstance(task, Writes):
+        loss = measure_loss(model, task, items, labels, batch_tokens, precision)
+        return Answers(_join(task, items, task.write(model, items), labels), loss)
     parts: list[Any] = [None] * len(items)
-    has_targets = all(item.target is not None for item in items)
+    has_targets = _have_targets(items)
     total, units = 0.0, 0.0
     for places, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
         with torch.inference_mode():
@@ -88,6 +91,29 @@ def predict_items(
                 loss, count = task.loss(outputs, batch, labels)
                 total, units = total + float(loss), units + count
     return Answers(_join(task, items, parts, labels), total / units if units else None)
+
+
+def measure_loss(
+    model: Model,
+    task: Task,
+    items: Sequence[Encoded],
+    labels: Labels,
+    batch_tokens: int = BATCH_TOKENS,
+    precision: torch.dtype = torch.float32,
+) -> float | None:
+    """The mean loss of encoded rows; None where a target is missing."""
+    if not _have_targets(items):
+        return None
+    total, units = 0.0, 0.0
+    for _, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
+        with torch.inference_mode():
+            loss, count = task.loss(outputs, batch, labels)
+        total, units = total + float(loss), units + count
+    return total / units
+
+
+def _have_targets(items: Sequence[Encoded]) -> bool:
+    return bool(items) and all(item.target is not None for item in items)
 
 
 def forward_items(

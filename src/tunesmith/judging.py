@@ -172,6 +172,11 @@ class _FrozenFeatures:
         items = encode_texts([(text,) for text in texts], [None] * len(texts), context, 0)
         return inference.row_features(model, items, contest.settings.batch_tokens, self._precision)
 
+    def answers(self, rows: Sequence[Any]) -> list[Any]:
+        """Return what the untouched base model answers."""
+        model, contest = self._load(), self._contest
+        return inference.predict_rows(model, contest.task, rows, contest.labels, contest.settings.batch_tokens)
+
     @property
     def _precision(self) -> torch.dtype:
         """Without a head the vectors are the answer itself, and a model's answers are computed in float32."""

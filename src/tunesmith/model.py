@@ -47,6 +47,7 @@ class Model(nn.Module):
     Attributes:
         hf: the Hugging Face task model; its parameters are the model's.
         tokenizer: a Hugging Face fast tokenizer.
+        target_tokenizer: that of what is written; the same one, except in some encoders with decoders.
         head_spec: what stands on the trunk.
         max_tokens: longest sequence in tokens.
         packed: whether the trunk runs packed (True) or padded.
@@ -64,6 +65,7 @@ class Model(nn.Module):
         super().__init__()
         self.hf = hf
         self.tokenizer = tokenizer
+        self.target_tokenizer = tokenizer
         self.tokenizer_turn = Turn()
         self.head_spec = head_spec
         self.packed = False
@@ -194,17 +196,16 @@ class Model(nn.Module):
 
         return in_buckets(lengths, states_of)
 
-    def written(self, batch: Batch, targets: Sequence[Tensor]) -> Tensor:
-        """Hidden states of the decoder where it writes each target, having read a sequence of the batch.
+    def written(self, read: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """Hidden states of the decoder where it writes each target, having read a sequence.
 
         Args:
-            batch: S sequences.
+            read: S rows of token ids.
             targets: S rows of token ids, N in all.
 
         Returns:
             (N, D), in order.
         """
-        read = torch.split(batch.input_ids, batch.bounds.diff().tolist())
         return written_states(self.hf, read, targets, self._pad_id())
 
     def _optional(self, **options: Any) -> dict[str, Any]:

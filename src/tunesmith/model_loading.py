@@ -51,6 +51,8 @@ CLASSES: dict[str, Any] = {
     "question_answering": transformers.AutoModelForQuestionAnswering,
     "vectors": transformers.AutoModel,
 }
+TARGET_TOKENIZER = "target_tokenizer"
+"""Folder inside a model's that holds the tokenizer of what is written, where it is another one."""
 TITLES = {
     "sequence": "sequence classification",
     "token": "token classification",
@@ -61,6 +63,7 @@ TITLES = {
     "replaced_tokens": "replaced-token detection",
     "question_answering": "question answering",
     "vectors": "text vectors",
+    "writing": "writing",
 }
 
 
@@ -97,7 +100,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf, found = CLASSES[head.kind].from_pretrained(
+            hf, found = _class_for(head, config).from_pretrained(
                 base.folder,
                 config=config,
                 dtype=torch.float32,
@@ -117,8 +120,29 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
         if head.kind == "vectors":
             _drop_pooler(hf)
         model = Model(hf, tokenizer, head, options.max_tokens)
+        if (base.folder / TARGET_TOKENIZER).is_dir():
+            model.target_tokenizer = load_tokenizer(base.folder / TARGET_TOKENIZER)
+        _refuse_readers(model, base)
         choose_trunk_path(model)
     return model
+
+
+def _class_for(head: HeadSpec, config: Any) -> Any:
+    """The class of Hugging Face that stands for a head; what writes, for a decoder or an encoder with one."""
+    kind = head.kind
+    if kind == "writing":
+        kind = "text_to_text" if config.is_encoder_decoder else "causal_lm"
+    return CLASSES[kind]
+
+
+def _refuse_readers(model: Model, base: BaseModelFolder) -> None:
+    """Some encoders have a class that writes, but were never trained for it and see what comes next."""
+    if model.head_spec.kind == "writing" and model.trunk_kind == "encoder":
+        raise ModelError(
+            f"{base.name} ({model.hf.config.model_type}) reads texts and writes none",
+            fix="choose a decoder such as Llama, Qwen2 or GPT-2, or an encoder with a decoder such as BART or T5: "
+            "--model ID; or make an untrained one: tunesmith new",
+        )
 
 
 def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions | None = None) -> Model:
@@ -138,7 +162,7 @@ def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf = CLASSES[head.kind].from_config(config)
+            hf = _class_for(head, config).from_config(config)
         except ValueError as error:
             raise ModelError(
                 f"the architecture {config.model_type} has no head for {TITLES[head.kind]}",

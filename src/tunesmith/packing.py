@@ -198,6 +198,16 @@ def pack(groups: Sequence[Sequence[Encoded]], device: torch.device | str = "cpu"
     )
 
 
+def split_sequences(batch: Batch) -> list[torch.Tensor]:
+    """Token ids of each of the S sequences of a batch, in order.
+
+    Example:
+        >>> [ids.tolist() for ids in split_sequences(pack([[Encoded(([5, 6], [7]), 0, row=0)]]))]
+        [[5, 6], [7]]
+    """
+    return list(torch.split(batch.input_ids, batch.bounds.diff().tolist()))
+
+
 def group_items(items: Sequence[Encoded], groups: Groups) -> list[list[Encoded]]:
     """Turn item indices into items; a check that every item stands in exactly one group.
 

@@ -5,6 +5,7 @@ Models with an encoder and a decoder are among them: the encoder reads one seque
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,12 +33,19 @@ def in_buckets(
     Returns:
         (T, D).
     """
-    pieces: list[Tensor | None] = [None] * len(lengths)
+    starts = [0, *itertools.accumulate(lengths)]
+    kept: list[Tensor] = []
+    places: list[int] = []
     for run in buckets(lengths if sizes is None else sizes):
         states = states_of(run)
-        for place, index in enumerate(run):
-            pieces[index] = states[place, : lengths[index]]
-    return torch.cat([piece for piece in pieces if piece is not None])
+        longest = states.shape[1]
+        real = [row * longest + column for row, index in enumerate(run) for column in range(lengths[index])]
+        # all rows at once: the gradient of a slice is a table of zeros as large as the whole bucket
+        kept.append(states.flatten(0, 1).index_select(0, torch.tensor(real, device=states.device)))
+        places += [place for index in run for place in range(starts[index], starts[index + 1])]
+    order = torch.empty(len(places), dtype=torch.int64)
+    order[torch.tensor(places)] = torch.arange(len(places))
+    return torch.cat(kept).index_select(0, order.to(kept[0].device))
 
 
 def buckets(lengths: Sequence[int], budget_tokens: int = BUCKET_TOKENS) -> list[list[int]]:

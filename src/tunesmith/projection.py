@@ -8,6 +8,7 @@ states and of the head. The sum is the same up to the order of additions; a test
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ def projected_cross_entropy(
     targets: Tensor,
     *,
     vocabulary: int,
+    smoothing: float = 0.0,
     most_scores: int = MOST_SCORES,
 ) -> Tensor:
     """Sum of the cross-entropies of tokens, each over the whole vocabulary.
@@ -38,6 +40,7 @@ def projected_cross_entropy(
         hidden: (T, D).
         targets: (T,) int64 token ids, all of them counted.
         vocabulary: V.
+        smoothing: share of each target that is spread over the vocabulary (Szegedy et al. 2016, section 7).
         most_scores: scores that may stand in memory at once.
 
     Returns:
@@ -53,38 +56,87 @@ def projected_cross_entropy(
         True
     """
     rows = max(1, most_scores // vocabulary)
+
+
     if len(hidden) <= rows:
-        return _sum(head(hidden), targets)
+        return _plain_loss(head(hidden), targets, smoothing)
     if not torch.is_grad_enabled():
         pieces = zip(hidden.split(rows), targets.split(rows), strict=True)
-        return torch.stack([_sum(head(piece), wanted) for piece, wanted in pieces]).sum()
-    loss: Tensor = _InPieces.apply(hidden, targets, head, rows, *parameters)  # type: ignore[no-untyped-call]
+        return torch.stack([_plain_loss(head(piece), wanted, smoothing) for piece, wanted in pieces]).sum()
+    job = _Job(head, targets, smoothing, rows)
+    loss: Tensor = _InPieces.apply(job, hidden, *parameters)  # type: ignore[no-untyped-call]
     return loss
 
 
-def _sum(scores: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(scores.float(), targets, reduction="sum")
+def _plain_loss(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    return functional.cross_entropy(scores.float(), targets, reduction="sum", label_smoothing=smoothing)
+
+
+def _loss_and_gradient(scores: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The summed loss () of scores (T, V) and its gradient (T, V): probabilities less what they should be.
+
+    By hand, since autograd would keep and fill three more tables of that size.
+    """
+    places = torch.arange(len(targets), device=targets.device)
+    values = scores.float()
+    total = torch.logsumexp(values, dim=-1)  # (T,)
+    loss = (total - (1.0 - smoothing) * values[places, targets]).sum()
+    if smoothing:
+        loss = loss - smoothing * values.mean(dim=-1).sum()
+    gradient = (values - total[:, None]).exp_()
+    if smoothing:
+        gradient -= smoothing / scores.shape[-1]
+    gradient[places, targets] -= 1.0 - smoothing
+    return loss, gradient.to(scores.dtype)
+
+
+def token_losses(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int) -> Tensor:
+    """The cross-entropy of each token over the whole vocabulary, without gradients: (T,) float32.
+
+    Args:
+        head: scores of the vocabulary for hidden states.
+        hidden: (T, D).
+        targets: (T,) int64 token ids.
+        vocabulary: V.
+    """
+    rows = max(1, MOST_SCORES // vocabulary)
+    with torch.no_grad():
+        pieces = zip(hidden.split(rows), targets.split(rows), strict=True)
+        found = [functional.cross_entropy(head(piece).float(), wanted, reduction="none") for piece, wanted in pieces]
+    return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is computed in pieces: the head, targets (T,), smoothing, tokens of a piece."""
+
+    head: Head
+    targets: Tensor
+    smoothing: float
+    rows: int
 
 
 class _InPieces(torch.autograd.Function):
     """The sum over pieces, whose gradients are computed at once and kept."""
 
     @staticmethod
-    def forward(context: Any, hidden: Tensor, targets: Tensor, head: Head, rows: int, *parameters: Tensor) -> Tensor:
+    def forward(context: Any, job: _Job, hidden: Tensor, *parameters: Tensor) -> Tensor:
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
         of_hidden = torch.empty_like(hidden)
         of_parameters = [torch.zeros_like(parameter) for parameter in wanted]
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for start in range(0, len(hidden), rows):
-            piece = hidden[start : start + rows].detach().requires_grad_()
+        for start in range(0, len(hidden), job.rows):
+            piece = hidden[start : start + job.rows].detach().requires_grad_()
             with torch.enable_grad():
-                loss = _sum(head(piece), targets[start : start + rows])
-            found = torch.autograd.grad(loss, [piece, *wanted], allow_unused=True)
-            of_hidden[start : start + rows] = found[0]
+                scores = job.head(piece)
+            targets = job.targets[start : start + job.rows]
+            loss, gradient = _loss_and_gradient(scores.detach(), targets, job.smoothing)
+            found = torch.autograd.grad(scores, [piece, *wanted], gradient, allow_unused=True)
+            of_hidden[start : start + job.rows] = found[0]
             for gradient, more in zip(of_parameters, found[1:], strict=True):
                 if more is not None:
                     gradient += more
-            total += loss.detach()
+            total += loss
         context.save_for_backward(of_hidden, *of_parameters)
         context.needed = [parameter.requires_grad for parameter in parameters]
         return total
@@ -94,9 +146,7 @@ class _InPieces(torch.autograd.Function):
         of_hidden, *of_parameters = context.saved_tensors
         found = iter(of_parameters)
         return (
+            None,
             of_hidden * gradient.to(of_hidden.dtype),
-            None,
-            None,
-            None,
             *(next(found) * gradient if needed else None for needed in context.needed),
         )

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from tests.pretraining.conftest import Bench
-from tunesmith.projection import projected_cross_entropy
+from tunesmith.projection import projected_cross_entropy, token_losses
 
 
 @pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
-@pytest.mark.parametrize("rows", [1, 7, 16])
-def test_loss_and_gradients_are_those_of_the_whole(bench: Callable[..., Bench], name: str, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "smoothing"), [(1, 0.0), (7, 0.1), (16, 0.0)])
+def test_loss_and_gradients_are_those_of_the_whole(
+    bench: Callable[..., Bench], name: str, rows: int, smoothing: float
+) -> None:
     model = bench(name).model
     model.eval()
     torch.manual_seed(0)
@@ -29,6 +31,7 @@ def test_loss_and_gradients_are_those_of_the_whole(bench: Callable[..., Bench], 
             hidden,
             targets,
             vocabulary=model.vocabulary_size,
+            smoothing=smoothing,
             most_scores=most,
         )
         (loss / 33).backward()
@@ -62,3 +65,13 @@ def test_without_gradients_only_the_sum_is_computed() -> None:
         pieces = projected_cross_entropy(*arguments, vocabulary=10, most_scores=20)
         whole = projected_cross_entropy(*arguments, vocabulary=10)
     assert torch.allclose(pieces, whole)
+
+
+def test_losses_of_tokens_add_up_to_the_sum() -> None:
+    layer = torch.nn.Linear(4, 10)
+    hidden, targets = torch.randn(6, 4), torch.arange(6)
+    whole = projected_cross_entropy(layer, list(layer.parameters()), hidden, targets, vocabulary=10)
+    apart = token_losses(layer, hidden, targets, vocabulary=10)
+    assert apart.shape == (6,)
+    assert torch.allclose(whole, apart.sum())
+    assert token_losses(layer, hidden[:0], targets[:0], vocabulary=10).shape == (0,)

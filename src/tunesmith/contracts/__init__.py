@@ -8,7 +8,17 @@ the name of a task or a method.
 from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
 from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
 from tunesmith.contracts.models import Context, HeadSpec, PretrainingHead, Tags
-from tunesmith.contracts.protocols import Baseline, Deciding, Features, JudgedTogether, Method, Objective, Penalty, Task
+from tunesmith.contracts.protocols import (
+    Baseline,
+    Deciding,
+    Features,
+    JudgedTogether,
+    Method,
+    Objective,
+    Penalty,
+    Task,
+    Writes,
+)
 
 __all__ = [
     "IGNORED",
@@ -36,4 +46,5 @@ __all__ = [
     "StepReport",
     "Tags",
     "Task",
+    "Writes",
 ]

@@ -22,8 +22,9 @@ class HeadSpec:
     Attributes:
         kind: which Hugging Face task class is built: "sequence", "token", "multiple_choice" (one score a sequence,
             several sequences a row) or "question_answering" (scores of each token as the first and as the last of the
-            answer); "vectors": the trunk alone, whose token vectors are pooled; of pretraining "masked_lm", "causal_lm"
-            or "text_to_text" (a score of each entry of the vocabulary for each token), "replaced_tokens" (one score).
+            answer); "vectors": the trunk alone, whose token vectors are pooled; "writing": a score of each entry of the
+            vocabulary for each token, of a decoder or of an encoder with a decoder; of pretraining "masked_lm",
+            "causal_lm" or "text_to_text" (the same, of one kind of trunk), "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
@@ -34,7 +35,7 @@ class HeadSpec:
         added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
 
-    kind: Literal["sequence", "token", "multiple_choice", "question_answering", "vectors"] | PretrainingHead
+    kind: Literal["sequence", "token", "multiple_choice", "question_answering", "vectors", "writing"] | PretrainingHead
     names: tuple[str, ...]
     problem: str | None = None
     pooling: str = "standard"
@@ -69,6 +70,7 @@ class Tags:
             "adapter" = the trained parameters in the format of PEFT.
         has_head: of a task: something stands on the trunk that a method can train by itself.
         regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
+        chosen_by: of a task: the score that picks the best weights, where that is not its headline.
     """
 
     head_only: bool = False
@@ -81,6 +83,7 @@ class Tags:
     stores: Literal["whole", "delta", "adapter"] = "whole"
     has_head: bool = True
     regroups: bool = False
+    chosen_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,11 @@ class Context:
         target_tokenizer: the one of targets; the same object except in some encoder–decoders.
         labels: the answers.
         max_tokens: longest sequence in tokens, special tokens included.
+        trunk_kind: "encoder", "decoder" or "encoder-decoder".
     """
 
     tokenizer: Any
     target_tokenizer: Any
     labels: Labels
     max_tokens: int
+    trunk_kind: str = "encoder"

@@ -35,6 +35,10 @@ class Features(Protocol):
         """Return (N, D): the mean hidden state of each text by itself."""
         ...
 
+    def answers(self, rows: Sequence[Any]) -> list[Any]:
+        """Return what the untouched base model itself answers, as the task's Predictions; of models that write."""
+        ...
+
 
 class Baseline(Protocol):
     """A cheap competitor whose score stands beside the model's.
@@ -215,6 +219,15 @@ class JudgedTogether(Protocol):
 
     def compare_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Comparison]:
         """The answers of each row side by side; in place of `Task.compare`."""
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """What a task offers besides whose answers are written token by token."""
+
+    def write(self, model: Model, items: Sequence[Encoded]) -> list[Any]:
+        """One plain answer an item, in order, as `Task.join` takes it; in place of `Task.decode`."""
         ...
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import count_loss, guess
+from tunesmith.guessing import count_loss, guess
 from tunesmith.objectives.tokens import Tokens
 
 

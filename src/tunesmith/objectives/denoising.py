@@ -20,8 +20,9 @@ from torch import Tensor
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import count_loss, score_guesses
+from tunesmith.guessing import count_loss, score_guesses
 from tunesmith.objectives.tokens import Tokens
+from tunesmith.packing import split_sequences
 
 
 class DenoisingConfig(BaseModel):
@@ -102,7 +103,7 @@ class Denoising:
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """The decoder's hidden states, and the summed loss of all that it writes."""
         targets = [torch.tensor(ids, device=model.device) for item in batch.items for ids in item.target]
-        hidden = model.written(batch, targets)
+        hidden = model.written(split_sequences(batch), targets)
         return {"hidden": hidden, **score_guesses(model, hidden, torch.cat(targets))}
 
     def loss(self, outputs: Outputs, batch: Batch, labels: Labels) -> tuple[Tensor, float]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import count_loss, guess
+from tunesmith.guessing import count_loss, guess
 from tunesmith.objectives.tokens import Tokens, flatten, split_like, starts
 
 

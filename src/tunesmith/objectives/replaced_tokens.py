@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.model import Model
-from tunesmith.objectives.guessing import find_asked, guess_hidden
+from tunesmith.guessing import find_asked, guess_hidden
 from tunesmith.objectives.masked_lm import MaskedLanguageModel, MaskingConfig
 from tunesmith.objectives.tokens import Tokens
 

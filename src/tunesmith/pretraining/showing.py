@@ -10,7 +10,7 @@ from torch import Tensor
 from tunesmith import engine
 from tunesmith.contracts import IGNORED, Encoded
 from tunesmith.model import Model, evaluating
-from tunesmith.packing import pack
+from tunesmith.packing import pack, split_sequences
 
 PROMPT_TOKENS, NEW_TOKENS, SHOWN_TOKENS = 12, 40, 40
 TEMPERATURE = 0.8
@@ -64,7 +64,8 @@ def _restore(model: Model, item: Encoded) -> str:
     place = max(range(len(item.target)), key=lambda index: len(item.target[index]))
     batch = pack([[Encoded((item.sequences[place],), None, 0)]], model.device)
     right = item.target[place][:SHOWN_TOKENS]
-    guesses = model.token_logits(model.written(batch, [torch.tensor(right, device=model.device)])).argmax(dim=1)
+    states = model.written(split_sequences(batch), [torch.tensor(right, device=model.device)])
+    guesses = model.token_logits(states).argmax(dim=1)
     return _mark(
         model, right, guesses.tolist(), [number for number in item.meta["hidden"][place] if number < len(right)]
     )

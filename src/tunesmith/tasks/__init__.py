@@ -13,6 +13,7 @@ from tunesmith.tasks.multiple_choice import MultipleChoice
 from tunesmith.tasks.question_answering import QuestionAnswering
 from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.text_classification import TextClassification
+from tunesmith.tasks.text_to_text import TextToText
 from tunesmith.tasks.token_classification import TokenClassification
 
 TASKS: dict[str, type[Any]] = {
@@ -23,6 +24,7 @@ TASKS: dict[str, type[Any]] = {
     "relation-extraction": RelationExtraction,
     "question-answering": QuestionAnswering,
     "embedding": Embedding,
+    "text-to-text": TextToText,
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -38,6 +37,7 @@ from tunesmith.data.squad_format import IMPOSSIBLE
 from tunesmith.errors import DataError
 from tunesmith.model import Model
 from tunesmith.tasks import question_beliefs, question_spans
+from tunesmith.tasks.languages import is_chinese
 from tunesmith.tasks.question_baselines import FirstSentence, NoAnswer, OverlappingSentence
 from tunesmith.tasks.question_marks import compare_answers
 from tunesmith.tasks.question_rows import QuestionPrediction, QuestionRow, RightAnswers, right_answers
@@ -45,11 +45,7 @@ from tunesmith.tasks.question_windows import aim, encode_rows, spans_under
 
 LONGEST_ANSWER_TOKENS = {"en": 30, "zh": 80}
 """Unless the user says otherwise: 30 as in BERT's own recipe; Chinese answers are counted in characters."""
-CHINESE_SHARE = 0.3
-"""Texts of which so many letters are Chinese are Chinese: a Chinese word has fewer letters than an English one."""
 LOOKED_AT_CONTEXTS = 1_000
-_CHINESE = re.compile("[\u4e00-\u9fff]")
-_LETTER = re.compile(r"[^\W\d_]")
 
 
 class QuestionConfig(Section):
@@ -110,9 +106,7 @@ class QuestionAnswering:
     def _is_chinese(self, rows: Sequence[Any]) -> bool:
         if self.config.language != "auto":
             return self.config.language == "zh"
-        contexts = list(dict.fromkeys(row.context for row in rows))[:LOOKED_AT_CONTEXTS]
-        chinese, letters = (sum(len(pattern.findall(text)) for text in contexts) for pattern in (_CHINESE, _LETTER))
-        return chinese > CHINESE_SHARE * letters
+        return is_chinese(list(dict.fromkeys(row.context for row in rows))[:LOOKED_AT_CONTEXTS])
 
     def describe_labels(self, labels: Labels) -> str:
         """The answers, for the plan."""

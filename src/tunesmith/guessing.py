@@ -43,10 +43,15 @@ def guess_hidden(model: Model, hidden: Tensor, batch: Batch) -> dict[str, Tensor
     return score_guesses(model, hidden.index_select(0, places), targets) if len(places) else _nothing(hidden)
 
 
-def score_guesses(model: Model, hidden: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def score_guesses(model: Model, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> dict[str, Tensor]:
     """Sum of the cross-entropies of N targets (N,) at hidden states (N, D), and how many they are."""
     loss = projected_cross_entropy(
-        model.token_logits, model.projection_parameters(), hidden, targets, vocabulary=model.vocabulary_size
+        model.token_logits,
+        model.projection_parameters(),
+        hidden,
+        targets,
+        vocabulary=model.vocabulary_size,
+        smoothing=smoothing,
     )
     return {"loss": loss, "count": torch.tensor(float(len(targets)))}
 
