@@ -29,7 +29,16 @@ from tunesmith.metrics.questions import (
 from tunesmith.metrics.ranking import ranking_counts, ranking_scores
 from tunesmith.metrics.relations import relation_scores, relation_table, split_direction
 from tunesmith.metrics.retrieval import Found, rank_candidates, retrieval_counts, retrieval_scores
+from tunesmith.metrics.rouge import longest_common, rouge_scores, rouge_words
 from tunesmith.metrics.tables import display_width, report_table
+from tunesmith.metrics.translation import (
+    bleu_counts,
+    bleu_score,
+    chrf_counts,
+    chrf_score,
+    translation_signature,
+)
+from tunesmith.metrics.writing import writing_counts, writing_error, writing_scores
 
 __all__ = [
     "ALPHA",
@@ -39,6 +48,10 @@ __all__ = [
     "Found",
     "answer_f1",
     "answer_words",
+    "bleu_counts",
+    "bleu_score",
+    "chrf_counts",
+    "chrf_score",
     "classification_counts",
     "classification_scores",
     "confusion",
@@ -48,6 +61,7 @@ __all__ = [
     "entity_tables",
     "format_p",
     "is_exact_match",
+    "longest_common",
     "matthews",
     "normalise_answer",
     "number_counts",
@@ -64,8 +78,14 @@ __all__ = [
     "report_table",
     "retrieval_counts",
     "retrieval_scores",
+    "rouge_scores",
+    "rouge_words",
     "row_mistakes",
     "spearman",
     "split_direction",
     "sum_counts",
+    "translation_signature",
+    "writing_counts",
+    "writing_error",
+    "writing_scores",
 ]
