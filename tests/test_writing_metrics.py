@@ -73,6 +73,14 @@ def test_rows_may_have_different_numbers_of_references() -> None:
     assert bleu.score > 10
 
 
+def test_chrf_of_random_texts() -> None:
+    rng = random.Random(4)
+    for _ in range(300):
+        written, *right = ("".join(rng.choices("ab 词\U0001f600\udc80", k=rng.randint(0, 25))) for _ in range(3))
+        score = metrics.chrf_score(metrics.chrf_counts(written, right))
+        assert score == pytest.approx(CHRF().sentence_score(written, right).score, abs=1e-9)
+
+
 def test_bleu_by_hand() -> None:
     """Runs 5 of 6, 2 of 5, none of 4 and none of 3, which count as 1/2 and 1/4; 6 words against 7."""
     scores = scores_of([("the cat sat on the mat", ["the cat has sat on a mat"])], "en")

@@ -11,10 +11,12 @@ Both are scores of a corpus. They are not the mean of the rows' scores: sums of 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.contracts import Counts
 from tunesmith.metrics.counts import ratio
@@ -88,24 +90,43 @@ def chrf_counts(written: str, references: Sequence[str]) -> dict[str, float]:
         >>> counts["chrf_matches_1"], counts["chrf_matches_2"], counts["chrf_written_2"], counts["chrf_written_4"]
         (2.0, 1.0, 2.0, 0.0)
     """
-    runs = _character_runs(written)
-    return max((_against(runs, _character_runs(reference)) for reference in references), key=chrf_score)
+    plain = _without_blanks(written)
+    return max((_against(plain, _without_blanks(reference)) for reference in references), key=chrf_score)
 
 
-def _character_runs(text: str) -> list[Counter[str]]:
-    """(6,) runs of 1 to 6 characters, white space left out."""
-    plain = "".join(text.split())
-    return [Counter([plain[i : i + order] for i in range(len(plain) - order + 1)]) for order in _CHRF_ORDERS]
+def _without_blanks(text: str) -> str:
+    return "".join(text.split())
 
 
-def _against(given: Sequence[Counter[str]], right: Sequence[Counter[str]]) -> dict[str, float]:
+def _against(given: str, right: str) -> dict[str, float]:
     """Counts of all lengths; as in sacrebleu, runs longer than the reference count nowhere."""
     found: dict[str, float] = {}
-    for (matches, written, reference), one, other in zip(_CHRF_KEYS, given, right, strict=True):
-        found[matches] = float(sum(min(count, other[run]) for run, count in one.items() if run in other))
-        found[written] = float(one.total() if other else 0)
-        found[reference] = float(other.total())
+    for order, ((matches, written, reference), runs) in enumerate(zip(_CHRF_KEYS, _runs(given + right), strict=True)):
+        ours, theirs = runs[: max(0, len(given) - order)], runs[len(given) :]
+        kinds = int(runs.max(initial=-1)) + 1
+        both = np.minimum(np.bincount(ours, minlength=kinds), np.bincount(theirs, minlength=kinds))
+        found[matches] = float(both.sum())
+        found[written] = float(len(ours) if len(theirs) else 0)
+        found[reference] = float(len(theirs))
     return found
+
+
+def _runs(text: str) -> Iterator[NDArray[np.int64]]:
+    """For n = 1 to 6, a number for the run of n characters that begins at each place: equal runs, equal numbers.
+
+    A run is the run before, one character longer, so its number comes from two numbers. On long texts this takes a
+    third of the time that a dictionary of strings does.
+    """
+    letters = runs = _renumber(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32))
+    yield runs
+    for order in _CHRF_ORDERS[1:]:
+        runs = _renumber(runs[:-1] * (len(text) + 1) + letters[order - 1 :])
+        yield runs
+
+
+def _renumber(values: NDArray[Any]) -> NDArray[np.int64]:
+    """0, 1, 2 … in place of the values, so that they never get large."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int64, copy=False)
 
 
 def chrf_score(counts: Counts) -> float:
