@@ -14,7 +14,7 @@ LAYERS = [
     | {"asking", "interrupts", "optimizer_state", "projection", "vector_file"},
     {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
-    {"corpora", "model_loading", "sentence_folder", "vocabulary", "optimization"},
+    {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
     {"card_use"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
@@ -24,14 +24,14 @@ LAYERS = [
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"},
-    {"serve_commands", "pretrain_commands"},
+    {"new_command", "pretrain_commands", "serve_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
-    "transformers": {"model", "model_loading", "architectures"},
-    "typer": {"cli", "serve_commands", "pretrain_commands"},
+    "transformers": {"model", "model_loading", "architectures", "generation"},
+    "typer": {"cli", "new_command", "pretrain_commands", "serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

@@ -14,9 +14,16 @@ AUTO_CLASSES = {
     "multiple_choice": "AutoModelForMultipleChoice",
     "question_answering": "AutoModelForQuestionAnswering",
     "vectors": "AutoModel",
+    "causal_lm": "AutoModelForCausalLM",
+    "text_to_text": "AutoModelForSeq2SeqLM",
 }
 """Kind of head → the class of transformers that loads it."""
-PIPELINES = {"sequence": "text-classification", "token": "token-classification", "vectors": "sentence-similarity"}
+PIPELINES = {
+    "sequence": "text-classification",
+    "token": "token-classification",
+    "vectors": "sentence-similarity",
+    "causal_lm": "text-generation",
+}
 """Kind of head → what Hugging Face calls its use."""
 
 
@@ -71,7 +78,8 @@ def loads_elsewhere(facts: Mapping[str, Any]) -> bool:
 def _with_peft(facts: Mapping[str, Any]) -> list[str]:
     head = _head(facts)
     name = AUTO_CLASSES[head["kind"]]
-    size = "" if head["kind"] == "multiple_choice" else f", num_labels={len(head['names']) or 1}"
+    has_size = head["kind"] in ("sequence", "token", "question_answering")
+    size = f", num_labels={len(head['names']) or 1}" if has_size else ""
     imports = ["from peft import PeftModel", f"from transformers import {name}", ""]
     loads = [f'base = {name}.from_pretrained("…"{size})', 'PeftModel.from_pretrained(base, "this-folder")']
     return ["", "It is a PEFT adapter too:", *_code(*imports, *loads)]
@@ -79,7 +87,7 @@ def _with_peft(facts: Mapping[str, Any]) -> list[str]:
 
 def _with_transformers(facts: Mapping[str, Any], *, asks_one: bool) -> list[str]:
     said, head = ["", "It is a plain Hugging Face folder too:"], _head(facts)
-    if not asks_one:  # no pipeline of transformers takes such rows
+    if not asks_one or head["kind"] == "text_to_text":  # no pipeline of transformers takes such rows
         name = AUTO_CLASSES[head["kind"]]
         return [*said, *_code(f"from transformers import {name}", "", f'{name}.from_pretrained("this-folder")')]
     ask = f'pipeline("{name_pipeline(facts)}", model="this-folder")("a text")'

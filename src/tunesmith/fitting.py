@@ -101,9 +101,7 @@ class _Fitting:
         self.setup = setup
         self.folder = folder
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
-        self.headline = (
-            setup.config.evaluate.metric or setup.task.tags.chosen_by or setup.task.headline(setup.labels)
-        )
+        self.headline = setup.config.evaluate.metric or setup.task.tags.chosen_by or setup.task.headline(setup.labels)
         calibrating.check_wish(setup.task, setup.labels, setup.config.evaluate.calibration)
         self._check_headline()
         trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}

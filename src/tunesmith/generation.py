@@ -113,9 +113,7 @@ def _collect(steps: Iterator[dict[int, int]], count: int) -> list[list[int]]:
     return answers
 
 
-def _steps(
-    model: Model, prompts: Sequence[list[int]], how: Decoding, rows: Sequence[int]
-) -> Iterator[dict[int, int]]:
+def _steps(model: Model, prompts: Sequence[list[int]], how: Decoding, rows: Sequence[int]) -> Iterator[dict[int, int]]:
     """Tokens by the place of their prompt, a step at a time; a prompt that is done is missing."""
     ends, live = end_ids(model), dict.fromkeys(range(len(prompts)))
     draws = [torch.Generator().manual_seed(_seed(how.seed, row)) for row in rows] if how.sample else []

@@ -78,8 +78,8 @@ def predict_items(
         One Prediction a row, and the mean loss when every item has a target.
     """
     if isinstance(task, Writes):
-        loss = measure_loss(model, task, items, labels, batch_tokens, precision)
-        return Answers(_join(task, items, task.write(model, items), labels), loss)
+        mean = measure_loss(model, task, items, labels, batch_tokens, precision)
+        return Answers(_join(task, items, task.write(model, items), labels), mean)
     parts: list[Any] = [None] * len(items)
     has_targets = _have_targets(items)
     total, units = 0.0, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ TITLES = {
     "replaced_tokens": "replaced-token detection",
     "question_answering": "question answering",
     "vectors": "text vectors",
-    "writing": "writing",
 }
 
 
@@ -97,10 +96,11 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     tokenizer = load_tokenizer(base.folder)
     config = _make_config(base, head, options, tokenizer)
     _refuse_headless(base, config, head)
+    writes, head = head.kind == "writing", _settle_head(head, config)
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf, found = _class_for(head, config).from_pretrained(
+            hf, found = CLASSES[head.kind].from_pretrained(
                 base.folder,
                 config=config,
                 dtype=torch.float32,
@@ -122,27 +122,26 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
         model = Model(hf, tokenizer, head, options.max_tokens)
         if (base.folder / TARGET_TOKENIZER).is_dir():
             model.target_tokenizer = load_tokenizer(base.folder / TARGET_TOKENIZER)
-        _refuse_readers(model, base)
+        if writes and model.trunk_kind == "encoder":
+            raise _reads_only(base)
         choose_trunk_path(model)
     return model
 
 
-def _class_for(head: HeadSpec, config: Any) -> Any:
-    """The class of Hugging Face that stands for a head; what writes, for a decoder or an encoder with one."""
-    kind = head.kind
-    if kind == "writing":
-        kind = "text_to_text" if config.is_encoder_decoder else "causal_lm"
-    return CLASSES[kind]
+def _settle_head(head: HeadSpec, config: Any) -> HeadSpec:
+    """What writes is one class of a decoder, another of an encoder with one."""
+    if head.kind != "writing":
+        return head
+    return replace(head, kind="text_to_text" if config.is_encoder_decoder else "causal_lm")
 
 
-def _refuse_readers(model: Model, base: BaseModelFolder) -> None:
+def _reads_only(base: BaseModelFolder) -> ModelError:
     """Some encoders have a class that writes, but were never trained for it and see what comes next."""
-    if model.head_spec.kind == "writing" and model.trunk_kind == "encoder":
-        raise ModelError(
-            f"{base.name} ({model.hf.config.model_type}) reads texts and writes none",
-            fix="choose a decoder such as Llama, Qwen2 or GPT-2, or an encoder with a decoder such as BART or T5: "
-            "--model ID; or make an untrained one: tunesmith new",
-        )
+    return ModelError(
+        f"{base.name} ({base.config['model_type']}) reads texts and writes none",
+        fix="choose a decoder such as Llama, Qwen2 or GPT-2, or an encoder with a decoder such as BART or T5: "
+        "--model ID; or make an untrained one: tunesmith new",
+    )
 
 
 def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions | None = None) -> Model:
@@ -162,7 +161,7 @@ def new_model(config: Any, tokenizer: Any, head: HeadSpec, options: ModelOptions
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
-            hf = _class_for(head, config).from_config(config)
+            hf = CLASSES[head.kind].from_config(config)
         except ValueError as error:
             raise ModelError(
                 f"the architecture {config.model_type} has no head for {TITLES[head.kind]}",

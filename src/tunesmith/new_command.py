@@ -63,7 +63,8 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
                 return
             console.print(
                 f"{made['architecture']} of {made['parameters']:,} parameters, vocabulary of {made['vocabulary']:,}, "
-                f"untrained, in {made['folder']}\ntrain it: tunesmith fit {file} --task {task} --model {made['folder']}",
+                f"untrained, in {made['folder']}\n"
+                f"train it: tunesmith fit {file} --task {task} --model {made['folder']}",
                 soft_wrap=True,
                 markup=False,
                 highlight=False,

@@ -57,7 +57,6 @@ def projected_cross_entropy(
     """
     rows = max(1, most_scores // vocabulary)
 
-
     if len(hidden) <= rows:
         return _plain_loss(head(hidden), targets, smoothing)
     if not torch.is_grad_enabled():

@@ -29,9 +29,9 @@ from tunesmith.preparation import Setup
 from tunesmith.tasks import TASKS, make_task
 
 FILES = sorted((Path(__file__).parent / "samples").glob("*.jsonl"))
-FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama"}
+FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama", "encoder-decoder": "bart"}
 """A family for each kind of trunk that tags speak of; the first kind is used where any will do."""
-WITH_BIASES = {"encoder"}
+WITH_BIASES = {"encoder", "encoder-decoder"}
 """The kinds of those families whose layers have biases."""
 PLAIN_METHOD = next(name for name, method in METHODS.items() if not method.tags.head_only)
 """What contracts of a task alone are run with."""
@@ -182,3 +182,8 @@ def is_judged_together(task: Task) -> bool:
 
 def labels_of(sample: Sample, task: Task) -> Labels:
     return task.labels(sample.make_rows(task))
+
+
+def assert_same(values: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Equal to 1e-5; sums over all rows, which have no axis, to that share of them."""
+    torch.testing.assert_close(values, wanted, atol=1e-5, rtol=0.0 if values.ndim else 1e-5)

@@ -12,6 +12,7 @@ from tests.contracts.harness import (
     FAMILY_OF_KIND,
     WITH_BIASES,
     Sample,
+    assert_same,
     kinds_of,
     make_job,
     make_setup,
@@ -78,7 +79,7 @@ def test_merged_equals_unmerged_or_is_refused(pair: tuple[Sample, str], trunks: 
         setup.method.merge(setup.model)
         folded, _ = outputs_of(setup.task, setup.model, setup.groups)
         for name, values in apart.items():
-            torch.testing.assert_close(folded[name], values, atol=1e-5, rtol=0)
+            assert_same(folded[name], values)
 
 
 @each_method

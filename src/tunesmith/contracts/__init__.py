@@ -7,7 +7,7 @@ the name of a task or a method.
 
 from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
 from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
-from tunesmith.contracts.models import Context, HeadSpec, PretrainingHead, Tags
+from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
 from tunesmith.contracts.protocols import (
     Baseline,
     Deciding,
@@ -21,6 +21,7 @@ from tunesmith.contracts.protocols import (
 )
 
 __all__ = [
+    "EVERY_TRUNK",
     "IGNORED",
     "Baseline",
     "Batch",

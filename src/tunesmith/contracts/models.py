@@ -12,6 +12,7 @@ from tunesmith.contracts.answers import Labels
 if TYPE_CHECKING:
     pass
 
+EVERY_TRUNK = frozenset({"encoder", "decoder", "encoder-decoder"})
 PretrainingHead = Literal["masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
 
 
@@ -22,9 +23,9 @@ class HeadSpec:
     Attributes:
         kind: which Hugging Face task class is built: "sequence", "token", "multiple_choice" (one score a sequence,
             several sequences a row) or "question_answering" (scores of each token as the first and as the last of the
-            answer); "vectors": the trunk alone, whose token vectors are pooled; "writing": a score of each entry of the
-            vocabulary for each token, of a decoder or of an encoder with a decoder; of pretraining "masked_lm",
-            "causal_lm" or "text_to_text" (the same, of one kind of trunk), "replaced_tokens" (one score).
+            answer); "vectors": the trunk alone, whose token vectors are pooled; "masked_lm", "causal_lm" or
+            "text_to_text" (a score of each entry of the vocabulary for each token), "writing": one of the latter two,
+            as the trunk has it; of pretraining "replaced_tokens" (one score).
         names: class names in id order; () for a single number.
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
@@ -62,7 +63,7 @@ class Tags:
         head_only: the method trains nothing in the trunk.
         mergeable: the method's change can be folded into the trunk's own weights.
         needs_bias: the method needs biases in the trunk.
-        trunk: the kinds of trunk it works on.
+        trunk: the kinds of trunk it works on; of those with an encoder and a decoder, tasks that write name them.
         learning_rate_factor: multiplies the default learning rate of full tuning.
         learning_rate_limit: of a task: the default of full tuning is no higher.
         units: what the loss is averaged over ("rows", "tokens").

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from tunesmith.config import Section
-from tunesmith.contracts import Tags
+from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
@@ -23,7 +23,7 @@ class BitFit:
     name: ClassVar[str] = "bitfit"
     title: ClassVar[str] = "BitFit (biases only)"
     Config: ClassVar[type[BaseModel]] = BitFitConfig
-    tags: ClassVar[Tags] = Tags(needs_bias=True, learning_rate_factor=10.0, stores="delta")
+    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, needs_bias=True, learning_rate_factor=10.0, stores="delta")
 
     def __init__(self, config: BitFitConfig) -> None:
         self.config = config

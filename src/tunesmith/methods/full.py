@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from tunesmith.config import Section
-from tunesmith.contracts import Tags
+from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
@@ -27,7 +27,7 @@ class Full:
     name: ClassVar[str] = "full"
     title: ClassVar[str] = "full fine-tuning"
     Config: ClassVar[type[BaseModel]] = FullConfig
-    tags: ClassVar[Tags] = Tags()
+    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK)
 
     def __init__(self, config: FullConfig) -> None:
         self.config = config

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
 from tunesmith.config import Section
-from tunesmith.contracts import Tags
+from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
 from tunesmith.model import Model
 
@@ -79,7 +79,7 @@ class Lora:
     name: ClassVar[str] = "lora"
     title: ClassVar[str] = "LoRA"
     Config: ClassVar[type[BaseModel]] = LoraConfig
-    tags: ClassVar[Tags] = Tags(learning_rate_factor=5.0, stores="adapter")
+    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, learning_rate_factor=5.0, stores="adapter")
 
     def __init__(self, config: LoraConfig) -> None:
         self.config = config

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
-from tunesmith.model import Model
 from tunesmith.guessing import count_loss, guess
+from tunesmith.model import Model
 from tunesmith.objectives.tokens import Tokens
 
 

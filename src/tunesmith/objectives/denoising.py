@@ -19,8 +19,8 @@ from torch import Tensor
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
-from tunesmith.model import Model
 from tunesmith.guessing import count_loss, score_guesses
+from tunesmith.model import Model
 from tunesmith.objectives.tokens import Tokens
 from tunesmith.packing import split_sequences
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tunesmith.contracts import IGNORED, Batch, Encoded, HeadSpec, Labels, Outputs
 from tunesmith.errors import ModelError
-from tunesmith.model import Model
 from tunesmith.guessing import count_loss, guess
+from tunesmith.model import Model
 from tunesmith.objectives.tokens import Tokens, flatten, split_like, starts
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels, Outputs
-from tunesmith.model import Model
 from tunesmith.guessing import find_asked, guess_hidden
+from tunesmith.model import Model
 from tunesmith.objectives.masked_lm import MaskedLanguageModel, MaskingConfig
 from tunesmith.objectives.tokens import Tokens
 

@@ -70,3 +70,7 @@ class _AtMarkers:
     def texts(self, texts: Sequence[str]) -> Any:
         """As they are."""
         return self.features.texts(texts)
+
+    def answers(self, rows: Sequence[Any]) -> list[Any]:
+        """As they are."""
+        return self.features.answers(rows)

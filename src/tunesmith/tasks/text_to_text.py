@@ -54,7 +54,7 @@ class TextToTextConfig(Section):
     language: Literal["auto", "en", "zh"] = "auto"
     """How answers are compared: zh by characters; auto looks at the letters of the right answers."""
     headline: Literal["auto"] | Score = "auto"
-    """The score that is shown first; auto: exact_match for answers of a word or two, rouge_l for summaries, else bleu."""
+    """The score that is shown first; auto: exact_match for answers of a word or two, rouge_l for summaries, or bleu."""
     prefix: str = ""
     """Stands in front of every text, as T5 wants it: "translate English to German: "."""
     separator: str = "\n"

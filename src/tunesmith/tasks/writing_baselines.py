@@ -1,4 +1,4 @@
-"""Cheap competitors in writing a text from a text: the text itself, and its first sentence."""
+"""Competitors in writing a text from a text: the text itself, its first sentence, the model before fine-tuning."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ class CopySource:
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Answer each of `rows`; nothing is learnt."""
         return [self.make_answer(self.text_of(row)) for row in rows]
+
+
+class Untouched:
+    """What the model wrote before it was fine-tuned."""
+
+    name = "frozen"
+    title = "model before fine-tuning"
+
+    def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
+        """Answer each of `rows`; nothing is learnt."""
+        return features.answers(rows)
 
 
 @dataclass(frozen=True)

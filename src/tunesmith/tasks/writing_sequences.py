@@ -90,9 +90,7 @@ def _encode_in_a_row(
         kept, lost = target[:limit], max(0, len(target) - limit)
         asked = (*([IGNORED] * (len(prompt) - 1)), *kept, IGNORED)  # each token is asked for at the one before it
         items.append(
-            Encoded(
-                ([*prompt, *kept],), asked, first_row + place, meta={PROMPT: len(prompt)}, cut_tokens=cut + lost
-            )
+            Encoded(([*prompt, *kept],), asked, first_row + place, meta={PROMPT: len(prompt)}, cut_tokens=cut + lost)
         )
     return items
 
