@@ -31,8 +31,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "task.label_smoothing": 0.1,
         "task.headline": "bleu",
-        "task.decoding.beams": 4,
-        "task.decoding.max_new_tokens": 100,
+        "task.beams": 4,
+        "task.max_new_tokens": 100,
         "train.epochs": arguments.epochs,
         "train.batch_tokens": arguments.batch_tokens,
         "train.learning_rate": arguments.learning_rate,

@@ -8,8 +8,8 @@ from tunesmith.config import Section
 from tunesmith.generation import Decoding
 
 
-class DecodingSection(Section):
-    """How answers are written: the likeliest token each time, unless something here is set."""
+class DecodingOptions(Section):
+    """How answers are written: the likeliest token each time, unless something is set. Options of tasks that write."""
 
     max_new_tokens: int = Field(default=128, ge=1)
     """Longest answer in tokens; longer right answers are cut in training, and counted."""
@@ -30,6 +30,6 @@ class DecodingSection(Section):
     length_penalty: float = 1.0
     """Of beam search: above 0 longer answers are liked, below 0 shorter ones."""
 
-    def settle(self, seed: int = 13) -> Decoding:
+    def decoding(self, seed: int = 13) -> Decoding:
         """The same for `generation`."""
-        return Decoding(**self.model_dump(), seed=seed)
+        return Decoding(**{name: getattr(self, name) for name in DecodingOptions.model_fields}, seed=seed)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from tunesmith import generation, metrics
-from tunesmith.config import Section
 from tunesmith.contracts import (
     Baseline,
     Batch,
@@ -34,7 +33,7 @@ from tunesmith.contracts import (
 from tunesmith.guessing import count_loss, score_guesses
 from tunesmith.model import Model
 from tunesmith.tasks import writing_baselines
-from tunesmith.tasks.decoding_options import DecodingSection
+from tunesmith.tasks.decoding_options import DecodingOptions
 from tunesmith.tasks.writing_rows import (
     COLUMNS,
     WritingRow,
@@ -48,7 +47,7 @@ from tunesmith.tasks.writing_sequences import Layout, asked_states, encode_writi
 Score = Literal["bleu", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match"]
 
 
-class TextToTextConfig(Section):
+class TextToTextConfig(DecodingOptions):
     """Options of text to text."""
 
     language: Literal["auto", "en", "zh"] = "auto"
@@ -61,7 +60,6 @@ class TextToTextConfig(Section):
     """Between a text and its context; of a decoder, also between what is given and what it writes."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of each right token that is spread over the vocabulary; 0.1 is usual where all weights are new."""
-    decoding: DecodingSection = DecodingSection()
 
 
 class TextToText:
@@ -109,7 +107,7 @@ class TextToText:
         """One item a row: prompt and answer, in two sequences or in one, as the trunk wants them."""
         texts = [self._source(row) for row in rows]
         targets = [None if row.target is None else references(row)[0] for row in rows]
-        layout = Layout(self.config.separator, self.config.decoding.max_new_tokens)
+        layout = Layout(self.config.separator, self.config.max_new_tokens)
         return encode_writing(texts, targets, context, layout, first_row)
 
     def _source(self, row: Any) -> str:
@@ -141,7 +139,7 @@ class TextToText:
 
     def write(self, model: Model, items: Sequence[Encoded]) -> list[Any]:
         """What the model writes from each prompt, and whether it came to its end."""
-        how = self.config.decoding.settle()
+        how = self.config.decoding()
         written = generation.write(model, [prompt_of(item) for item in items], how, [item.row for item in items])
         texts = model.target_tokenizer.batch_decode(written, skip_special_tokens=True)
         ended = [len(ids) < how.max_new_tokens for ids in written]

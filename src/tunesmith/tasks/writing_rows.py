@@ -56,7 +56,7 @@ class WrittenPrediction(BaseModel):
 
     Attributes:
         answer: the text.
-        finished: whether it came to its end, and was not cut at `task.decoding.max_new_tokens`.
+        finished: whether it came to its end, and was not cut at `task.max_new_tokens`.
     """
 
     model_config = ConfigDict(frozen=True)
