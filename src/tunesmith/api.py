@@ -249,6 +249,7 @@ class Predictor:
             "unseen_labels": _unseen(task, labels, read.rows),
             "fingerprint": read.fingerprint,
             "rejected": len(read.rejected),
+            **judging.sign(task, golds, labels),
         }
         return Judged({**report, **facts}, read, predictions, golds)
 

@@ -13,7 +13,7 @@ import torch
 from tunesmith import calibrating, inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
-from tunesmith.contracts import Encoded, Labels, Task
+from tunesmith.contracts import Encoded, Labels, Task, Writes
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.paired import difference
 from tunesmith.evaluation.scoring import Evaluation, score_predictions, tally_rows, to_json
@@ -113,7 +113,14 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}
     report = report_contest(judged, competitors, contest, began)
     report = {**report, "calibration": None if learnt is None else learnt.report, "split": "dev"}
+    report |= sign(task, golds, labels)
     return Judgement(report, None if learnt is None else learnt.calibration, predictions)
+
+
+def sign(task: Task, golds: Sequence[Any], labels: Labels) -> dict[str, str]:
+    """How scores are computed, where there are several ways: {"signature": …}, or {}."""
+    signature = task.signature(golds, labels) if isinstance(task, Writes) else ""
+    return {"signature": signature} if signature else {}
 
 
 def report_contest(

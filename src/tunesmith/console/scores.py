@@ -187,6 +187,8 @@ def show_evaluation(
         show_notice(console, f"{title} is no worse on these rows")
     for line in () if verbose else describe_certainty(metrics):
         console.print(Text(line), soft_wrap=not console.is_terminal)
+    if metrics.get("signature"):
+        console.print(Text(f"scored as {metrics['signature']}", "dim"), soft_wrap=True)
     if metrics.get("unseen_labels"):
         listed = ", ".join(f"{printable(name)} ({count:,})" for name, count in metrics["unseen_labels"].items())
         console.print(Text(f"note: labels the model never learnt, counted as wrong: {listed}", "yellow"))

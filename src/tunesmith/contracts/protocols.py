@@ -230,6 +230,10 @@ class Writes(Protocol):
         """One plain answer an item, in order, as `Task.join` takes it; in place of `Task.decode`."""
         ...
 
+    def signature(self, golds: Sequence[Any], labels: Labels) -> str:
+        """How the scores are computed, as is printed beside published ones; "" where nothing is to be said."""
+        ...
+
 
 class Method(Protocol):
     """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""

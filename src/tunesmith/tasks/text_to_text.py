@@ -145,6 +145,11 @@ class TextToText:
         ended = [len(ids) < how.max_new_tokens for ids in written]
         return [(text.strip(), is_ended) for text, is_ended in zip(texts, ended, strict=True)]
 
+    def signature(self, golds: Sequence[Any], labels: Labels) -> str:
+        """sacrebleu's, of BLEU and chrF."""
+        counts = {len(gold) for gold in golds}
+        return metrics.translation_signature(self._language(labels), counts.pop() if len(counts) == 1 else None)
+
     def decode(self, outputs: Outputs, batch: Batch, labels: Labels) -> list[Any]:
         """Never asked: answers come from `write`."""
         raise NotImplementedError("answers are written, see `write`")
