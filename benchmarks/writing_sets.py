@@ -1,7 +1,7 @@
 """Made rows for tasks that write: articles with summaries, styles that are asked for, orders that become programs.
 
-Every set is drawn from a seed; rows of the test stand in no training row, and the words are few enough to be learnt from
-nothing.
+Every set is drawn from a seed; rows of the test stand in no training row, and the words are few enough to be learnt
+from nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,30 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-PEOPLE = "Ada Ben Cleo Dan Eva Finn Gus Hana Ivo Jan Kira Leo Mia Nora Otto Pia Quin Rosa Sam Tom".split()
-PLACES = "Oslo Rome Lima Cairo Paris Tokyo Delhi Quito Perth Malmo Basel Turin".split()
-THINGS = "bridge school market library harbour museum station theatre garden tower".split()
+PEOPLE = [
+    "Ada",
+    "Ben",
+    "Cleo",
+    "Dan",
+    "Eva",
+    "Finn",
+    "Gus",
+    "Hana",
+    "Ivo",
+    "Jan",
+    "Kira",
+    "Leo",
+    "Mia",
+    "Nora",
+    "Otto",
+    "Pia",
+    "Quin",
+    "Rosa",
+    "Sam",
+    "Tom",
+]
+PLACES = ["Oslo", "Rome", "Lima", "Cairo", "Paris", "Tokyo", "Delhi", "Quito", "Perth", "Malmo", "Basel", "Turin"]
+THINGS = ["bridge", "school", "market", "library", "harbour", "museum", "station", "theatre", "garden", "tower"]
 DEEDS = {"opened": "opens", "sold": "sells", "painted": "paints", "closed": "closes", "built": "builds"}
 SIGNAL = "Above all,"
 NUMBERS = {"+": ("the sum of", "add"), "*": ("the product of", "mul"), "-": ("the difference of", "sub")}
