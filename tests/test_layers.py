@@ -24,14 +24,15 @@ LAYERS = [
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
-    {"new_command", "pretrain_commands", "serve_commands"},
+    {"harm"},
+    {"harm_command", "new_command", "pretrain_commands", "serve_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "generation"},
-    "typer": {"cli", "new_command", "pretrain_commands", "serve_commands"},
+    "typer": {"cli", "harm_command", "new_command", "pretrain_commands", "serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
