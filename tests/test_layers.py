@@ -11,7 +11,7 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"asking", "interrupts", "optimizer_state", "projection", "vector_file"},
+    | {"asking", "heads", "interrupts", "optimizer_state", "projection", "trunk_parts", "vector_file"},
     {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
