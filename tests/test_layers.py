@@ -22,16 +22,17 @@ LAYERS = [
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
-    {"api", "check_report", "compare_report"},
+    {"api", "check_report", "command_basics", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"},
-    {"new_command", "pretrain_commands", "serve_commands"},
+    {"judge_commands", "new_command", "predict_command", "pretrain_commands", "serve_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "generation"},
-    "typer": {"cli", "new_command", "pretrain_commands", "serve_commands"},
+    "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
+    | {"serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
