@@ -19,6 +19,7 @@ from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError, ModelError
 from tunesmith.evaluation import calibration, reliability
 from tunesmith.evaluation.calibration import IDENTITY, Scaling, choose, fit, negative_log_likelihood, scale
+from tunesmith.predictor import Predictor
 from tunesmith.tasks import make_task
 
 RNG = np.random.default_rng(7)
@@ -235,7 +236,7 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tiny_bert, tmp_path_factory.mktemp("calibration") / "noisy")
 
 
-def plain_answers(loaded: api.Predictor, rows: Any) -> list[Any]:
+def plain_answers(loaded: Predictor, rows: Any) -> list[Any]:
     return inference.predict_rows(loaded.model, loaded.task, rows, loaded.artifact.labels)
 
 

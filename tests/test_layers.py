@@ -20,7 +20,7 @@ LAYERS = [
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
     {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
-    {"fitting", "pretraining"},
+    {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "command_basics", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"},

@@ -13,8 +13,8 @@ from tunesmith.command_basics import Abstain, Folder, Guarded, Overwrite, Settin
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tunesmith.api import Predictor
     from tunesmith.data import RowStream
+    from tunesmith.predictor import Predictor
 
 Answerer = Callable[[Sequence[Any]], Sequence[Any]]
 
