@@ -15,10 +15,10 @@ LAYERS = [
     {"padding", "added_tokens"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
-    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
+    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
     {"card_use"},
     {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
-    {"preparation", "calibrating", "reporting"},
+    {"artifact_loading", "preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "prediction_files"},
@@ -34,7 +34,7 @@ OWNERS = {
     "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
     | {"serve_commands"},
 }
-NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
+NAMELESS = ["engine.py", "checkpoint.py", "artifact.py", "artifact_loading.py", "stored_weights.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
 
 

@@ -13,7 +13,7 @@ import torch
 
 from tunesmith import (
     abstaining,
-    artifact,
+    artifact_loading,
     calibrating,
     data,
     engine,
@@ -65,7 +65,7 @@ class Predictor:
         self.task: Task = make_task(stored.pop("name"), stored)
         stored = found.calibration
         self.calibration = None if stored is None else calibrating.from_json(stored, found.labels)
-        self.model: Model = artifact.load_weights(found)
+        self.model: Model = artifact_loading.load_weights(found)
 
     def predict(self, source: Any, *, abstain: abstaining.Wish | None = None) -> list[Any]:
         """Answer texts, dicts, a DataFrame or a file; one Prediction a row, in order.
@@ -204,7 +204,7 @@ class Predictor:
             task=self.task,
             labels=self.artifact.labels,
             train=splits.train,
-            base=artifact.same_base(self.artifact),
+            base=artifact_loading.same_base(self.artifact),
             max_tokens=self.model.max_tokens,
             settings=config.evaluate.model_copy(update={"resamples": resamples}),
             device=device,
