@@ -13,7 +13,7 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
 from tests.tiny import make_rows
-from tunesmith import api, calibrating, durable, fitting, inference
+from tunesmith import api, calibrating, fitting, inference, manifests
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError, ModelError
@@ -406,5 +406,5 @@ def test_long_texts_are_scaled_after_their_windows_are_joined(folder: Path) -> N
 
 
 def test_the_manifest_holds_its_hash(folder: Path) -> None:
-    files = durable.verify_folder(folder, "tunesmith.json")["files"]
+    files = manifests.verify_folder(folder, "tunesmith.json")["files"]
     assert set(files["calibration.json"]) >= {"sha256"}

@@ -9,10 +9,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
-    | {"text_keys"},
-    {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
+    | {"file_lock", "text_keys"},
+    {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "optimizer_state", "projection", "trunk_parts", "vector_file"},
-    {"padding", "added_tokens"},
+    {"padding", "added_tokens", "durable"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tunesmith import __version__, durable, pages
+from tunesmith import __version__, durable, manifests, pages
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError, UserError
 from tunesmith.model import Model
@@ -160,8 +160,8 @@ def _scratch(folder: Path) -> Iterator[Path]:
 def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
     """What somebody put beside a finished model is not written over."""
     try:
-        listed = durable.verify_folder(folder, FACTS)["files"]
-    except durable.DamagedFolder:  # or none: then nothing tells its files from others
+        listed = manifests.verify_folder(folder, FACTS)["files"]
+    except manifests.DamagedFolder:  # or none: then nothing tells its files from others
         return
     foreign = sorted(name for name in names if (folder / name).exists() and name not in {*listed, *UNLISTED})
     if foreign:
@@ -205,7 +205,7 @@ def _listed(folder: Path) -> set[str]:
     """Names of the files of an older finished model, whole or damaged."""
     try:
         names = json.loads((folder / FACTS).read_bytes())["files"]
-        return {name for name in names if durable.is_plain(name)}
+        return {name for name in names if manifests.is_plain(name)}
     except (OSError, ValueError, TypeError, KeyError):
         return set()
 
@@ -232,8 +232,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         fix = "run the same tunesmith fit or pretrain command again"
         raise ModelError(f"{folder} {state}: it has no {FACTS}", fix=fix)
     try:
-        facts = durable.verify_folder(path, FACTS)
-    except durable.DamagedFolder as error:
+        facts = manifests.verify_folder(path, FACTS)
+    except manifests.DamagedFolder as error:
         raise ModelError(error.message, fix=error.fix) from error
     if facts["format"] > FORMAT:
         raise ModelError(
