@@ -12,7 +12,7 @@ LAYERS = [
     | {"file_lock", "text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "optimizer_state", "projection", "trunk_parts", "vector_file"},
-    {"padding", "added_tokens", "durable"},
+    {"padding", "added_tokens", "durable", "output_files"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},

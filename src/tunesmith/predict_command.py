@@ -58,7 +58,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         if relations is not None and abstain is not None:
             raise typer.BadParameter("--abstain does not go with --relations; each triple has its confidence")
         with guarded() as console:
-            from tunesmith.prediction_files import check_target
+            from tunesmith.output_files import check_target
 
             check_target(out or "-", overwrite=overwrite)
             options = read_options(setting, skip_bad=skip_bad, labels_required=False)
