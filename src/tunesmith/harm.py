@@ -12,12 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith import api, artifact, data, inference
+from tunesmith import api, artifact_loading, data, inference
 from tunesmith.contracts import Writes
 from tunesmith.errors import ConfigError
 from tunesmith.evaluation.significance import mcnemar
 from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.output_filter import OutputFilter, filtered, harmful_share, read_filter
+from tunesmith.predictor import Predictor
 
 SHOWN = 3
 PROMPTS = "harmful_prompts_{}.jsonl"
@@ -95,10 +96,10 @@ def measure_harm(
     return report
 
 
-def _answer(predictor: api.Predictor, rows: Sequence[Any], output_filter: OutputFilter | None) -> Sides:
+def _answer(predictor: Predictor, rows: Sequence[Any], output_filter: OutputFilter | None) -> Sides:
     found = predictor.artifact
     options = ModelOptions(max_tokens=found.facts["max_tokens"])
-    base = load_model(artifact.same_base(found), found.head, options).requires_grad_(False).eval()
+    base = load_model(artifact_loading.same_base(found), found.head, options).requires_grad_(False).eval()
     before = [one.answer for one in inference.predict_rows(base, predictor.task, rows, found.labels)]
     after = [one.answer for one in predictor.predict_rows(rows)]
     shown = None if output_filter is None else ["".join(filtered([text], output_filter)) for text in after]
