@@ -144,7 +144,7 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
         for read in splits.read.values()
         if read.rejected
     ]
-    notices += [_say_remarks(read) for read in splits.read.values() if read.remarks]
+    notices += [sentence for read in splits.read.values() for sentence in _say_remarks(read)]
     missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
     if missing and labels.kind == "single":
         notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
@@ -173,10 +173,14 @@ def _strata(rows: Sequence[Any], task: Task, labels: Labels) -> Counter[str]:
     return Counter(task.stratum(row, labels) for row in rows)
 
 
-def _say_remarks(read: data.Rows) -> str:
-    counts = Counter(remark.kind for remark in read.remarks)
+def _say_remarks(read: data.Rows) -> list[str]:
+    said = [str(remark) for remark in read.remarks if remark.of_all]
+    counts = Counter(remark.kind for remark in read.remarks if not remark.of_all)
     kinds = ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
-    return f"rows of {read.source} are doubtful, and were used: {kinds}; tunesmith check says which"
+    return [
+        *said,
+        *([f"rows of {read.source} are doubtful, and were used: {kinds}; tunesmith check says which"] if kinds else []),
+    ]
 
 
 def _say_guess(read: data.Rows) -> str | None:
