@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ import torch
 from tunesmith import base_models, data, engine, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
-from tunesmith.contracts import Encoded, Labels, Method, Task
+from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Task
+from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
 from tunesmith.ledger import Ledger
 from tunesmith.methods import make_method
@@ -100,7 +101,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.epochs,
         section.max_steps,
     )
-    ledgers = {"train": ledger.count(train_items), "dev": ledger.count(dev_items)}
+    not_judged = _count_unjudged(task, splits.dev, labels)
+    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
     return Setup(
         config=config,
         task=task,
@@ -159,10 +161,20 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
 def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
+    found = ledgers["dev"]
+    if found.not_judged and isinstance(task, JudgedTogether):
+        said.append(f"{found.not_judged:,} of {found.rows:,} development rows are not judged: they {task.unjudged}")
     if any(found.cut_rows for found in ledgers.values()):
         windows = ", or --set task.long_texts=windows" if "long_texts" in task.Config.model_fields else ""
         said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
+
+
+def _count_unjudged(task: Task, rows: Sequence[Any], labels: Labels) -> int:
+    """How many development rows say nothing about a model. Raises DataError where all of them do."""
+    if not isinstance(task, JudgedTogether):
+        return 0
+    return len(rows) - len(find_judged(task, [task.gold(row, labels) for row in rows], labels))
 
 
 def _some(names: Sequence[str]) -> str:
