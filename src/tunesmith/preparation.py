@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,6 +101,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.seed,
         section.epochs,
         section.max_steps,
+        partial(engine.dealt_lengths, task, groups, section.seed) if _regroups(task, groups) else None,
     )
     not_judged = _count_unjudged(task, splits.dev, labels)
     ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
@@ -219,7 +221,11 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
 
 def regroups(setup: Setup) -> bool:
     """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
-    return setup.task.tags.regroups and any(len(group) > 1 for group in setup.groups)
+    return _regroups(setup.task, setup.groups)
+
+
+def _regroups(task: Task, groups: Sequence[Sequence[Encoded]]) -> bool:
+    return task.tags.regroups and any(len(group) > 1 for group in groups)
 
 
 def evaluation_interval(setup: Setup) -> int:
