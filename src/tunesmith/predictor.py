@@ -199,7 +199,6 @@ class Predictor:
         if not wanted:
             raise DataError("they were not asked for")
         config, splits = resolve_config(self.artifact.facts["config"]), self.read_splits()
-        device = engine.choose_device(config.train.device)
         return judging.Contest(
             task=self.task,
             labels=self.artifact.labels,
@@ -207,8 +206,7 @@ class Predictor:
             base=artifact_loading.same_base(self.artifact),
             max_tokens=self.model.max_tokens,
             settings=config.evaluate.model_copy(update={"resamples": resamples}),
-            device=device,
-            precision=engine.choose_precision(config.train.precision, device),
+            device=engine.choose_device(config.train.device),
         )
 
     def _recall(self, options: data.ReadOptions | None) -> data.ReadOptions:

@@ -211,7 +211,16 @@ class JudgedTogether(Protocol):
 
     Counts still add over rows: each is what one row found among all of them, so a bootstrap draws what is asked, not
     what is searched.
+
+    Attributes:
+        unjudged: why a row cannot be judged, after "they".
     """
+
+    unjudged: str
+
+    def can_judge(self, golds: Sequence[Any], labels: Labels) -> list[bool]:
+        """Whether each row has something to find among the others; one that has not is answered, and not counted."""
+        ...
 
     def tally_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
         """Additive counts of each row; in place of `Task.tally`."""
