@@ -17,7 +17,17 @@ LAYERS = [
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
     {"card_use"},
-    {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
+    {
+        "artifact",
+        "chatting",
+        "inference",
+        "evaluation",
+        "model_card",
+        "task_guess",
+        "training",
+        "ledger",
+        "labelled_rows",
+    },
     {"artifact_loading", "preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting", "predictor", "pretraining"},
@@ -25,7 +35,15 @@ LAYERS = [
     {"api", "check_report", "command_basics", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
     {"harm"},
-    {"harm_command", "judge_commands", "new_command", "predict_command", "pretrain_commands", "serve_commands"},
+    {
+        "chat_command",
+        "harm_command",
+        "judge_commands",
+        "new_command",
+        "predict_command",
+        "pretrain_commands",
+        "serve_commands",
+    },
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -33,7 +51,7 @@ ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunes
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "generation"},
     "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
-    | {"harm_command", "serve_commands"},
+    | {"chat_command", "harm_command", "serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py", "artifact_loading.py", "stored_weights.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

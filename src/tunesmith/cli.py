@@ -15,6 +15,7 @@ import typer
 
 from tunesmith import (
     __version__,
+    chat_command,
     harm_command,
     judge_commands,
     new_command,
@@ -160,6 +161,7 @@ def demo(
 
 
 judge_commands.register_check(app, guarded)
+chat_command.register(app, guarded)
 harm_command.register(app, guarded)
 new_command.register(app, guarded)
 pretrain_commands.register(app, guarded)
