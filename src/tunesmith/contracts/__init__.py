@@ -16,6 +16,7 @@ from tunesmith.contracts.protocols import (
     Method,
     Objective,
     Penalty,
+    Prepares,
     Task,
     Writes,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Objective",
     "Outputs",
     "Penalty",
+    "Prepares",
     "PretrainingHead",
     "Samples",
     "StepReport",

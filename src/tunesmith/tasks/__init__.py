@@ -10,6 +10,7 @@ from tunesmith.contracts import Task
 from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.embedding import Embedding
 from tunesmith.tasks.multiple_choice import MultipleChoice
+from tunesmith.tasks.preference import Preference
 from tunesmith.tasks.question_answering import QuestionAnswering
 from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.text_classification import TextClassification
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Any]] = {
     "question-answering": QuestionAnswering,
     "embedding": Embedding,
     "text-to-text": TextToText,
+    "preference": Preference,
 }
 
 
