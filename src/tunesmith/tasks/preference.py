@@ -77,7 +77,7 @@ class Preference:
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(
         trunk=frozenset({"decoder", "encoder-decoder"}),
-        learning_rate_limit=5e-5,
+        learning_rate_limit=2e-5,
         units="rows",
         has_head=False,
         chosen_by="loss",

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.contracts import Features
 from tunesmith.tasks.preference_rows import prefer
 
 
-@dataclass(frozen=True)
 class ByLength:
-    """The shorter or the longer answer; of two equally long ones the second, so that it cannot win by their order.
+    """The shorter or the longer answer; of two equally long ones the rejected one: a rule must not win by their order.
 
-    Attributes:
+    Args:
         which: the one that is preferred.
     """
 
-    which: Literal["shorter", "longer"]
-
-    @property
-    def name(self) -> str:
-        """Key in metrics.json."""
-        return self.which
-
-    @property
-    def title(self) -> str:
-        """What people read."""
-        return f"the {self.which} answer"
+    def __init__(self, which: Literal["shorter", "longer"]) -> None:
+        self.name: str = which
+        self.title = f"the {which} answer"
+        self._sign = 1 if which == "longer" else -1
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Answer each of `rows`; nothing is learnt."""
-        sign = 1 if self.which == "longer" else -1
         return [
-            prefer(row.chosen, row.rejected, first=sign * (len(row.chosen) - len(row.rejected)) > 0) for row in rows
+            prefer(row.chosen, row.rejected, first=self._sign * (len(row.chosen) - len(row.rejected)) > 0)
+            for row in rows
         ]
