@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tunesmith.attention import make_segments, spread
-from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task, Writes
+from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Prepares, Task, Writes
 from tunesmith.model import Model, evaluating
 from tunesmith.packing import pack, sorted_runs
 
@@ -130,6 +130,18 @@ def forward_items(
             with torch.inference_mode(), autocast:
                 outputs = task.forward(model, batch)
             yield places, outputs, batch
+
+
+def prepare_items(
+    model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
+) -> list[Encoded]:
+    """The items with what the task, one that `Prepares`, needs of this model before it is trained."""
+    assert isinstance(task, Prepares)
+    prepared = list(items)
+    for places, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
+        for place, item in zip(places, task.prepare_items(outputs, batch), strict=True):
+            prepared[place] = item
+    return prepared
 
 
 def _join(task: Task, items: Sequence[Encoded], parts: Sequence[Any], labels: Labels) -> list[Any]:

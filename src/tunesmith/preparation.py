@@ -14,7 +14,7 @@ import torch
 from tunesmith import base_models, data, engine, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
-from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Task
+from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Prepares, Task
 from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
 from tunesmith.ledger import Ledger
@@ -100,10 +100,19 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
     task.prepare_head(model, labels)
+    device = engine.choose_device(config.train.device)
+    precision = engine.choose_precision(config.train.precision, device)
+    if isinstance(task, Prepares):
+        with engine.fixed_order(device):
+            train_items, dev_items = (
+                inference.prepare_items(model.to(device), task, items, config.evaluate.batch_tokens, precision)
+                for items in (train_items, dev_items)
+            )
+        model.cpu()  # where what a method adds is drawn
     with torch.random.fork_rng(devices=[]):  # what a method adds depends on the seed alone
         torch.manual_seed(config.train.seed)
         method.apply(model)
-    model.to(engine.choose_device(config.train.device))
+    model.to(device)
     compaction = _compact(config, model, [*train_items, *dev_items])
     groups = group_items(train_items, task.groups(train_items))
     section = config.train
@@ -133,7 +142,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(
             section.learning_rate, model.width, method.tags.learning_rate_factor, task.tags.learning_rate_limit
         ),
-        precision=engine.choose_precision(section.precision, model.device),
+        precision=precision,
         ledgers=ledgers,
         notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
     )

@@ -257,6 +257,19 @@ class Converses(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """What a task offers besides whose loss compares the model with what it was before the first step."""
+
+    def prepare_items(self, outputs: Outputs, batch: Batch) -> list[Encoded]:
+        """The batch's items, holding what the loss needs of the untouched model's outputs.
+
+        Called for all training and development items before the method changes anything, without dropout and
+        gradients, in the run's precision. A run that goes on calls it again: it must depend on nothing else.
+        """
+        ...
+
+
 class Method(Protocol):
     """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""
 
