@@ -77,6 +77,15 @@ def evaluate(folder: Path, data: Path, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+def predict(folder: Path, data: Path, out: Path) -> list[str]:
+    """Run `tunesmith predict FOLDER --in FILE --out FILE`; return the written answers in order."""
+    words = [*program(), "predict", str(folder), "--in", str(data), "--out", str(out)]
+    done = subprocess.run(words, check=False)
+    if done.returncode:
+        raise SystemExit(f"tunesmith predict {folder.name}: exit code {done.returncode}")
+    return [json.loads(line)["prediction"]["answer"] for line in out.read_text(encoding="utf-8").splitlines()]
+
+
 def metrics(folder: Path) -> dict[str, Any]:
     """Return the metrics.json of a finished run's folder."""
     return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

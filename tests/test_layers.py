@@ -23,7 +23,7 @@ LAYERS = [
     {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
+    {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
     {"new_command", "pretrain_commands", "serve_commands"},
     {"cli"},
 ]

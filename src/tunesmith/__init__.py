@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
-    from tunesmith.pretraining import pretrain
+    from tunesmith.pretraining import new, pretrain
     from tunesmith.reports import report
     from tunesmith.triples import extract_triples
 
@@ -34,6 +34,7 @@ __all__ = [
     "extract_triples",
     "fit",
     "load",
+    "new",
     "predict",
     "pretrain",
     "report",
@@ -41,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "compare": "comparing",
+    "new": "pretraining",
     "pretrain": "pretraining",
     "report": "reports",
     "RunConfig": "config",

@@ -55,7 +55,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
                 from tunesmith.config import resolve
                 from tunesmith.pretraining.untrained import UntrainedConfig, make_untrained
 
-            resolved = resolve(UntrainedConfig, {"task": {"name": task}}, flags, settings=setting or [])
+            resolved = resolve(UntrainedConfig, flags, settings=setting or [])
             with working(console, "training a tokenizer"):
                 made = make_untrained(resolved)
             if as_json:
@@ -63,7 +63,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
                 return
             console.print(
                 f"{made['architecture']} of {made['parameters']:,} parameters, vocabulary of {made['vocabulary']:,}, "
-                f"untrained, in {made['folder']}\n"
+                f"untrained, {'already ' if made['already_complete'] else ''}in {made['folder']}\n"
                 f"train it: tunesmith fit {file} --task {task} --model {made['folder']}",
                 soft_wrap=True,
                 markup=False,

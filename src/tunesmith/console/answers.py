@@ -30,16 +30,15 @@ def show_written(console: Console, out: str, written: int, rejected: int, exampl
 def show_predictions(console: Console, texts: Sequence[str], predictions: Sequence[Mapping[str, Any]]) -> None:
     """Print texts and their answers as a table."""
     table = Table(box=None, padding=(0, 2), pad_edge=False, header_style="dim")
+    is_sure = any(prediction.get("probability") is not None for prediction in predictions)
     table.add_column("answer", style="bold", overflow="fold")
-    table.add_column("probability", justify="right")
+    if is_sure:
+        table.add_column("probability", justify="right")
     table.add_column("text", overflow="fold")
     for text, prediction in zip(texts, predictions, strict=True):
         share = prediction.get("probability")
-        table.add_row(
-            Text(format_answer(prediction)),
-            "" if share is None else f"{share:.2f}",
-            Text(printable(text)),
-        )
+        sure = ["" if share is None else f"{share:.2f}"] if is_sure else []
+        table.add_row(Text(format_answer(prediction)), *sure, Text(printable(text)))
     console.print(table)
 
 

@@ -6,7 +6,6 @@ For what no base model is at hand: a language pair, a notation, a small machine.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from tunesmith.tasks import make_task
 FAMILIES: dict[str, Family] = {"bart": "encoder-decoder", "llama": "decoder", "gpt2": "decoder"}
 """What is not here is an encoder."""
 HEADS = {"encoder": "masked_lm", "decoder": "causal_lm", "encoder-decoder": "text_to_text"}
-TOKENIZER = "tokenizer"
+SAID = ("architecture", "parameters", "vocabulary")
 
 
 class UntrainedConfig(Section):
@@ -52,12 +51,11 @@ def make_untrained(config: UntrainedConfig) -> dict[str, Any]:
         config: data.train and output.folder are needed.
 
     Returns:
-        Facts: folder, architecture, parameters, vocabulary, seconds.
+        Its folder, architecture, parameters, vocabulary, and whether it was there already.
 
     Raises:
         TunesmithError: the rows, the architecture or the folder are no good.
     """
-    began = time.perf_counter()
     if config.data.train is None:
         raise ConfigError("no rows were given", fix="tunesmith new train.csv --out DIR")
     if config.output.folder is None:
@@ -66,7 +64,12 @@ def make_untrained(config: UntrainedConfig) -> dict[str, Any]:
     check_folder(folder, None)
     with lock_folder(folder):
         if artifact.is_complete(folder) and not config.output.overwrite:
-            raise ConfigError(f"{folder} holds a finished model", fix="give another --out, or add --overwrite")
+            found = artifact.read_facts(folder)
+            if found.get("config") != json.loads(config.model_dump_json()):
+                raise ConfigError(
+                    f"{folder} holds another finished model", fix="give another --out, or add --overwrite"
+                )
+            return {"folder": str(folder), **{key: found[key] for key in SAID}, "already_complete": True}
         model = _build(config, _texts(config), folder)
         facts = _facts(config, model)
         texts = {
@@ -75,7 +78,7 @@ def make_untrained(config: UntrainedConfig) -> dict[str, Any]:
             "README.md": _card(facts),
         }
         artifact.write_pretrained(folder, model, facts, texts)
-    return {"folder": str(folder), **facts, "seconds": time.perf_counter() - began}
+    return {"folder": str(folder), **{key: facts[key] for key in SAID}, "already_complete": False}
 
 
 def _texts(config: UntrainedConfig) -> list[str]:
