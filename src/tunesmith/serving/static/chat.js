@@ -38,7 +38,10 @@ export function startChat() {
   get("chat-new").addEventListener("click", startAnew);
   get("chat-example").addEventListener("click", () => fillBox(exampleOf(model)));
   startSettings(() => conversation);
-  addEventListener("pagehide", keepConversations);
+  addEventListener("pagehide", () => {
+    writing?.controller.abort(); // otherwise it would break off, which reads like a fault
+    keepConversations();
+  });
 }
 
 /** Show the conversation with a model; null shows none. What was being written stops. */
