@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from tunesmith.padding import fill_up
 
 BATCH_TOKENS = 16_384
 """Most tokens of prompts and answers, each beam counted, that are written at the same time."""
+_BEAMS = threading.Lock()
+"""One thread at a time: beam search changes the model's settings and the random state meanwhile."""
 FEWER = 0.75
 """Rows that are done leave the batch when no more than this share of it is left."""
 
@@ -283,13 +286,14 @@ def _search_beams(model: Model, prompts: Sequence[list[int]], how: Decoding) -> 
         decoder_start_token_id=model.hf.config.decoder_start_token_id if model.has_decoder else None,
         **({"temperature": how.temperature, "top_k": how.top_k, "top_p": how.top_p} if how.sample else {}),
     )
-    own, model.hf.generation_config = model.hf.generation_config, transformers.GenerationConfig()
-    try:  # what a base model prefers, such as a first token that is forced, must not reach in
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(how.seed)
-            found = model.hf.generate(inputs=ids, attention_mask=mask, generation_config=wanted)
-    finally:
-        model.hf.generation_config = own
+    with _BEAMS:  # what a base model prefers, such as a first token that is forced, must not reach in
+        own, model.hf.generation_config = model.hf.generation_config, transformers.GenerationConfig()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(how.seed)
+                found = model.hf.generate(inputs=ids, attention_mask=mask, generation_config=wanted)
+        finally:
+            model.hf.generation_config = own
     start = 1 if model.has_decoder else ids.shape[1]
     return [_until_end(row[start:].tolist(), ends) for row in found]
 

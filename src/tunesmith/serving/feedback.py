@@ -22,6 +22,8 @@ FIELDS = ("id", "right", "comment", "row")
 SAMPLE = 'send {"id": "…", "right": "…", "comment": "…"}'
 ID_CHARACTERS = 128
 SHOWN_LABELS = 20
+MOST_WRITTEN = 20_000
+"""Characters of a right answer that a model would have to write."""
 MOST_COMPARED = 250_000
 """Parts of a right answer times texts of its row that are compared: about a tenth of a second."""
 
@@ -115,7 +117,9 @@ def _check_size(right: Any, hosted: Hosted, row: dict[str, Any]) -> None:
     names = hosted.labels.names
     texts = [text for value in row.values() if isinstance(value, list) for text in value]
     share = MOST_COMPARED // max(1, len(texts))  # each part of what is right is compared with each of them
-    if isinstance(right, str):
+    if isinstance(right, str) and hosted.labels.kind == "text":
+        most = MOST_WRITTEN
+    elif isinstance(right, str):
         most = 2 * sum(map(len, names)) + 1_000 + min(share, max(map(len, texts), default=0))
     elif isinstance(right, list) and hosted.labels.kind == "entities":
         most = sum(len(value) for value in row.values() if isinstance(value, str))

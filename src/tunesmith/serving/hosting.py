@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from tunesmith import api, asking, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
-from tunesmith.contracts import Column, Labels, Task
+from tunesmith.contracts import Column, Labels, Task, Writes
 from tunesmith.errors import UserError
 from tunesmith.serving.prepacking import prepack
 
@@ -180,6 +180,8 @@ def _load(name: str, folder: Path, precision: str) -> Hosted:
         message = "bf16 was asked for, but this processor has no instructions for it and would be slower"
         raise UserError(message, fix="leave --precision out")
     packed = prepack(predictor.model, torch.bfloat16 if in_bf16 else torch.float32)
+    if isinstance(predictor.task, Writes):
+        predictor.model.set_packed(False)  # once and for all: no thread may switch it while another one writes
     documents = _read(folder / CARD), _read(folder / REPORT)
     version, autocast = _digest(folder / FACTS), in_bf16 and not packed
     return Hosted(name, predictor, *documents, version, precision, autocast, find_most_tokens(predictor))

@@ -11,6 +11,7 @@ from tunesmith.serving.limits import Limits
 from tunesmith.serving.meters import Meters
 from tunesmith.serving.remembering import Memory
 from tunesmith.serving.security import Gate
+from tunesmith.serving.writing import Writers
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Service:
     Attributes:
         models: by name.
         batcher: computes.
+        writers: write texts token by token.
         memory: the latest answers.
         store: where feedback goes; None: none is taken.
         meters: figures.
@@ -41,12 +43,18 @@ class Service:
 
     models: dict[str, Hosted]
     batcher: Batcher
+    writers: Writers
     memory: Memory
     store: FeedbackStore | None
     meters: Meters
     gate: Gate
     limits: Limits
     state: State = field(default_factory=State)
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads run."""
+        return self.batcher.alive and self.writers.alive
 
 
 def make_service(
@@ -67,5 +75,6 @@ def make_service(
         crew: who computes; default: one worker a core, up to four.
     """
     limits, meters, gate = limits or Limits(), Meters(), gate or Gate()
-    batcher = Batcher(limits, crew or share_cores(count_cores()), meters.see_pass)
-    return Service(models, batcher, Memory(limits), store, meters, gate, limits)
+    crew = crew or share_cores(count_cores())
+    batcher, writers = Batcher(limits, crew, meters.see_pass), Writers(limits, crew)
+    return Service(models, batcher, writers, Memory(limits), store, meters, gate, limits)

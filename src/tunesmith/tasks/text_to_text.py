@@ -30,6 +30,7 @@ from tunesmith.contracts import (
     Samples,
     Tags,
 )
+from tunesmith.errors import DataError
 from tunesmith.guessing import count_loss, score_guesses
 from tunesmith.model import Model
 from tunesmith.tasks import writing_baselines
@@ -90,6 +91,11 @@ class TextToText:
     def labels(self, rows: Sequence[Any]) -> Labels:
         """No names; the statistics say how long right answers are, and whether they are Chinese."""
         pairs = [(self._source(row), references(row)[0]) for row in rows if row.target is not None]
+        if not pairs:
+            raise DataError(
+                "no row says what is to be written",
+                fix="give rows with a target, or the right column: --set data.columns.target=…",
+            )
         facts = target_facts(pairs)
         if self.config.language != "auto":
             facts["chinese"] = float(self.config.language == "zh")

@@ -12,6 +12,7 @@ const TASKS = {
   "question-answering": "task.question_answering",
   "relation-extraction": "task.relation_extraction",
   "text-classification": "task.text_classification",
+  "text-to-text": "task.text_to_text",
   "token-classification": "task.token_classification",
 };
 
