@@ -17,6 +17,10 @@ from tests.browser.test_serve_page_looks import CONTRAST
 LAST = ".message.assistant >> nth=-1"
 BUSY = "#chat-send[aria-disabled=true]"
 IDLE = "#chat-send[aria-disabled=false]"
+FROM_THE_END = """() => {
+  const log = document.getElementById("chat-log");
+  return log.scrollHeight - log.scrollTop - log.clientHeight;
+}"""
 
 
 @pytest.fixture
@@ -48,7 +52,8 @@ def focused(page: Any) -> str:
 
 def test_turns_follow_each_other_and_the_model_gets_them_all(talker: Talker, open_page: OpenPage) -> None:
     page = ready(open_page(talker.address))
-    assert not page.is_visible("#ask") and not page.is_visible("#history-box")
+    assert not page.is_visible("#ask")
+    assert not page.is_visible("#history-box")
     converse(page, talker, "Hello.\nWho are you?", f"A model. {HTML}")
     assert page.inner_text("#chat-messages .user .message-author") == "You"
     assert page.inner_text("#chat-messages .assistant .message-author") == "talker"
@@ -76,8 +81,8 @@ def test_turns_follow_each_other_and_the_model_gets_them_all(talker: Talker, ope
 def test_an_answer_is_seen_before_its_end_and_told_at_its_end(talker: Talker, open_page: OpenPage) -> None:
     page = ready(open_page(talker.address))
     page.evaluate(
-        "() => { window.told = []; new MutationObserver(() => told.push(document.getElementById('announcer').textContent))"
-        ".observe(document.getElementById('announcer'), { childList: true }); }"
+        "() => { window.told = []; const place = document.getElementById('announcer');"
+        " new MutationObserver(() => told.push(place.textContent)).observe(place, { childList: true }); }"
     )
     send(page, "Tell me a story.")
     page.wait_for_selector(f"{LAST} >> text=Writing")
@@ -85,12 +90,14 @@ def test_an_answer_is_seen_before_its_end_and_told_at_its_end(talker: Talker, op
         talker.say(piece)
         page.wait_for_selector(f"{LAST} >> text={shown}")
     assert page.get_attribute(LAST, "aria-busy") == "true"
-    assert page.is_visible(BUSY) and page.is_visible("#chat-stop")
+    assert page.is_visible(BUSY)
+    assert page.is_visible("#chat-stop")
     page.press("#chat-text", "Control+Enter")
     talker.say(" end", "length")
     page.wait_for_selector(f"{LAST} >> text=reached its greatest length")
     assert page.get_attribute(LAST, "aria-busy") == "false"
-    assert not page.is_visible("#chat-stop") and focused(page) == "chat-text"
+    assert not page.is_visible("#chat-stop")
+    assert focused(page) == "chat-text"
     page.wait_for_selector("#announcer:has-text('Answer: Once upon a 𠮷🎉 end')", state="attached")
     assert [words for words in page.evaluate("told") if words] == ["Answer: Once upon a 𠮷🎉 end"]
     assert len(talker.asked) == 1
@@ -192,7 +199,8 @@ def test_a_conversation_lives_in_the_tab_and_in_both_languages(talker: Talker, o
     ready(page.reload() and page)
     assert page.inner_text(f"{LAST} >> .hint") == "已停止。"
     page.click("text=新对话")
-    assert texts(page) == [] and focused(page) == "chat-text"
+    assert texts(page) == []
+    assert focused(page) == "chat-text"
     page.fill("#chat-system", "")
     page.press("#chat-system", "Tab")
     assert page.evaluate("sessionStorage.length") == 0
@@ -206,11 +214,13 @@ def test_each_model_has_its_own_conversation(talker: Talker, open_page: OpenPage
     page.wait_for_selector(f"{LAST} >> text=Half an")
     page.select_option("#picker", "other")
     assert talker.left.wait(10), "nobody reads on"
-    assert texts(page) == [] and page.is_visible(IDLE)
+    assert texts(page) == []
+    assert page.is_visible(IDLE)
     page.click("#chat-example")
     assert page.input_value("#chat-text") == EXAMPLE
     page.select_option("#picker", "labels")
-    assert page.is_visible("#ask") and not page.is_visible("#chat")
+    assert page.is_visible("#ask")
+    assert not page.is_visible("#chat")
     page.select_option("#picker", "talker")
     assert texts(page) == ["Hello.", "Half an"]
     assert "Stopped." in page.inner_text(LAST)
@@ -231,7 +241,8 @@ def test_what_cannot_be_sent_is_told_beside_it(talker: Talker, open_page: OpenPa
         assert told in page.inner_text(f"#chat-{name}-problem")
         assert focused(page) == f"chat-{name}"
         page.fill(f"#chat-{name}", "")
-    assert page.input_value("#chat-text") == "Hello." and talker.asked == []
+    assert page.input_value("#chat-text") == "Hello."
+    assert talker.asked == []
 
 
 def test_the_keyboard_is_enough(talker: Talker, open_page: OpenPage) -> None:
@@ -265,15 +276,14 @@ def test_the_view_follows_only_who_is_at_the_end(talker: Talker, open_page: Open
     send(page, "A long story.")
     talker.say("line\n" * 60 + "mark one\n")
     page.wait_for_selector(f"{LAST} >> text=mark one")
-    distance = "() => { const log = document.getElementById('chat-log'); return log.scrollHeight - log.scrollTop - log.clientHeight; }"
-    assert page.evaluate(distance) < 2
+    assert page.evaluate(FROM_THE_END) < 2
     page.evaluate("document.getElementById('chat-log').scrollTop = 100")
     talker.say("line\n" * 20 + "mark two", "stop")
     page.wait_for_selector(IDLE)
     assert page.evaluate("document.getElementById('chat-log').scrollTop") == 100
     send(page, "More.")
     page.wait_for_selector(BUSY)
-    assert page.evaluate(distance) < 2
+    assert page.evaluate(FROM_THE_END) < 2
     talker.say("", "stop")
     page.wait_for_selector(f"{LAST} >> text=The model said nothing.")
 
@@ -302,7 +312,9 @@ def test_it_can_be_read_anywhere(talker: Talker, open_page: OpenPage, scheme: st
     assert page.evaluate(CONTRAST) == []
 
 
-EVENTS = "data: {\"a\":\"é𠮷🎉\"}\n\n: a comment\nevent: x\ndata:two\r\ndata: lines\r\n\r\nid\ndata\n\ndata: last\n\ndata: lost"
+EVENTS = (
+    'data: {"a":"é𠮷🎉"}\n\n: a comment\nevent: x\ndata:two\r\ndata: lines\r\n\r\nid\ndata\n\ndata: last\n\ndata: lost'
+)
 
 
 def test_events_are_read_however_they_are_cut(talker: Talker, open_page: OpenPage) -> None:

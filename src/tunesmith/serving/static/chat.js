@@ -222,8 +222,8 @@ function grow() {
 }
 
 function exampleOf({ examples }) {
-  const messages = examples?.[0]?.messages;
-  return (Array.isArray(messages) && messages.findLast(({ role }) => role === "user")?.content) || "";
+  const said = examples?.[0]?.messages ?? ""; // a text alone is what a user says
+  return typeof said === "string" ? said : (said.findLast(({ role }) => role === "user")?.content ?? "");
 }
 
 function showProblem(speak) {
