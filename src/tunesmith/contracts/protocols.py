@@ -256,6 +256,10 @@ class Converses(Protocol):
         """
         ...
 
+    def ask_again(self, row: Any) -> tuple[Any, list[dict[str, str]], str] | None:
+        """The row before the assistant's last turn, its messages, and what the assistant says then."""
+        ...
+
 
 @runtime_checkable
 class Prepares(Protocol):
