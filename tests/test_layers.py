@@ -31,9 +31,9 @@ LAYERS = [
     {"artifact_loading", "preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting", "predictor", "pretraining"},
-    {"trackers", "console", "prediction_files"},
+    {"trackers", "console", "output_filter", "prediction_files"},
     {"api", "check_report", "command_basics", "compare_report"},
-    {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
+    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
     {"harm"},
     {
         "chat_command",
