@@ -112,7 +112,7 @@ def encode_whole(hosted: Hosted, rows: Sequence[BaseModel]) -> list[Encoded]:
 def _write_one(
     model: Model, prompt: list[int], index: int, how: Decoding, stops: Sequence[str], is_over: Callable[[], bool]
 ) -> Iterator[Piece | Finish]:
-    how = replace(how, max_new_tokens=min(how.max_new_tokens, _room(model, prompt)))
+    how = replace(how, max_new_tokens=min(how.max_new_tokens, generation.room(model, prompt)))
     text = make_growing(model.target_tokenizer, stops)
     written, reason = 0, None
     with contextlib.closing(_tokens(model, prompt, how, index)) as tokens:
@@ -133,14 +133,6 @@ def _tokens(model: Model, prompt: list[int], how: Decoding, row: int) -> Generat
         yield from generation.write(model, [prompt], how, [row])[0]
     else:
         yield from generation.stream(model, prompt, how, row)
-
-
-def _room(model: Model, prompt: Sequence[int]) -> int:
-    """How many tokens the model has positions for; at least one."""
-    positions = getattr(model.hf.config.get_text_config(), "max_position_embeddings", None)
-    if positions is None:
-        return 1 << 62
-    return max(1, int(positions) - (0 if model.has_decoder else len(prompt)))
 
 
 def make_growing(tokenizer: Any, stops: Sequence[str] = ()) -> GrowingText:
