@@ -17,21 +17,31 @@ LAYERS = [
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
     {"card_use"},
-    {"artifact", "inference", "evaluation", "model_card", "task_guess", "training", "ledger", "labelled_rows"},
+    {
+        "artifact",
+        "chatting",
+        "inference",
+        "evaluation",
+        "model_card",
+        "task_guess",
+        "training",
+        "ledger",
+        "labelled_rows",
+    },
     {"preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
     {"fitting", "pretraining"},
     {"trackers", "console", "prediction_files"},
     {"api", "check_report", "compare_report"},
     {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
-    {"new_command", "pretrain_commands", "serve_commands"},
+    {"chat_command", "new_command", "pretrain_commands", "serve_commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "generation"},
-    "typer": {"cli", "new_command", "pretrain_commands", "serve_commands"},
+    "typer": {"chat_command", "cli", "new_command", "pretrain_commands", "serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

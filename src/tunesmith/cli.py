@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tunesmith import __version__, new_command, pretrain_commands, serve_commands
+from tunesmith import __version__, chat_command, new_command, pretrain_commands, serve_commands
 from tunesmith.errors import ConfigError, Interrupted, TunesmithError
 
 if TYPE_CHECKING:
@@ -458,6 +458,7 @@ def _leave_quietly() -> NoReturn:
     raise typer.Exit(EXIT_BROKEN_PIPE)
 
 
+chat_command.register(app, _guarded)
 new_command.register(app, _guarded)
 pretrain_commands.register(app, _guarded)
 serve_commands.register(app, _guarded)

@@ -37,7 +37,7 @@ from tunesmith.folder_lock import lock_folder
 from tunesmith.labelled_rows import Splits, read_splits
 from tunesmith.model_card import render_card
 from tunesmith.planning import describe_plan
-from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare
+from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare, write_in_files
 from tunesmith.run_identity import CHECKPOINTS, check_folder, choose_folder, find_finished, make_facts, make_identity
 from tunesmith.task_guess import settle_task
 from tunesmith.training import Course, Training
@@ -64,6 +64,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
     began = time.perf_counter()
     config = settle_task(config, train)
     task, method = make_parts(config)
+    config = write_in_files(config, task)
     splits = read_splits(config, task, train, dev)
     folder = choose_folder(config, splits)
     check_folder(folder, config.model.name)

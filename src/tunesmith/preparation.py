@@ -24,6 +24,8 @@ from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, sched
 from tunesmith.tasks import make_task
 
 UNKNOWN_WARNING = 0.05
+FROM_FILE = "template"
+"""Option of tasks that may name a file; the task's own config holds what the file says."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,16 @@ def make_parts(config: RunConfig) -> tuple[Task, Method]:
     """The task and the method that a configuration names, with their options checked."""
     task = make_task(config.task.name, config.task.options)
     return task, make_method(config.method.name, config.method.options)
+
+
+def write_in_files(config: RunConfig, task: Task) -> RunConfig:
+    """The configuration with what a file says in place of the file, so that the finished folder needs no other."""
+    named = getattr(task.config, FROM_FILE, "")
+    if not named or config.task.options.get(FROM_FILE) == named:
+        return config
+    options = {**config.task.options, FROM_FILE: named}
+    section = type(config.task).model_validate({"name": config.task.name, **options})
+    return config.model_copy(update={"task": section})
 
 
 def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Setup:

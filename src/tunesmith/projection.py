@@ -105,6 +105,18 @@ def token_losses(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int
     return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
 
 
+def guess_tokens(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """As `token_losses`, and besides whether each token is the likeliest: (T,) float32 and (T,) bool."""
+    rows = max(1, MOST_SCORES // vocabulary)
+    losses, hits = [hidden.new_zeros(0, dtype=torch.float32)], [targets.new_zeros(0, dtype=torch.bool)]
+    with torch.no_grad():
+        for piece, wanted in zip(hidden.split(rows), targets.split(rows), strict=True):
+            scores = head(piece).float()
+            losses.append(functional.cross_entropy(scores, wanted, reduction="none"))
+            hits.append(scores.argmax(dim=-1) == wanted)
+    return torch.cat(losses), torch.cat(hits)
+
+
 @dataclass(frozen=True)
 class _Job:
     """What is computed in pieces: the head, targets (T,), smoothing, tokens of a piece."""

@@ -2,7 +2,7 @@
 
 A file `samples/<task>[.<variant>].jsonl` begins with a line of facts: "options" of the task, and "best", the
 headline score of perfect predictions. Each further line is a labelled "row" and the "prediction" that is right for it;
-where answers are judged among each other, so that all of them exchanged are as good, also a "wrong" one.
+where all answers exchanged are as good (they are judged among each other, or judge themselves), also a "wrong" one.
 """
 
 from __future__ import annotations

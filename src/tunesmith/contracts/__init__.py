@@ -10,6 +10,7 @@ from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs
 from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
 from tunesmith.contracts.protocols import (
     Baseline,
+    Converses,
     Deciding,
     Features,
     JudgedTogether,
@@ -29,6 +30,7 @@ __all__ = [
     "Column",
     "Comparison",
     "Context",
+    "Converses",
     "Counts",
     "Deciding",
     "Encoded",

@@ -48,8 +48,8 @@ class Column:
         aliases: lower-case column names that mean this field, most telling first.
         required: whether a row without it is bad.
         holds: "plain" values; "spans": entities with character offsets, which tagged tokens are turned into; or
-            "texts": a list of texts, which several columns may hold together; or "answers": texts that stand in the
-            last text of the row that is required.
+            "texts": a list of texts, which several columns may hold together; "answers": texts that stand in the
+            last text of the row that is required; or "messages": a conversation.
         stems: lower-case names that such columns share, in front of a letter or number ("choice" of choice_a,
             choice_b …; "" of A, B …); of lists of texts.
         single: lower-case names of a column that holds one text of the list a line, the lines of one list standing
@@ -61,7 +61,7 @@ class Column:
     role: Literal["text", "label"]
     aliases: tuple[str, ...]
     required: bool = True
-    holds: Literal["plain", "spans", "texts", "answers"] = "plain"
+    holds: Literal["plain", "spans", "texts", "answers", "messages"] = "plain"
     stems: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
     none_mark: str = ""

@@ -235,6 +235,23 @@ class Writes(Protocol):
         ...
 
 
+@runtime_checkable
+class Converses(Protocol):
+    """What a task offers besides whose models go on with a conversation."""
+
+    def prompt(self, model: Model, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Token ids that the reply is written from; each message has a "role" and a "content".
+
+        Raises:
+            DataError: what was said last is longer than the model can read.
+        """
+        ...
+
+    def ask_again(self, row: Any) -> tuple[Any, list[dict[str, str]], str] | None:
+        """The row before the assistant's last turn, its messages, and what the assistant says then."""
+        ...
+
+
 class Method(Protocol):
     """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""
 

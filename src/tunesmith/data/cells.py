@@ -63,6 +63,8 @@ def _text(cell: Any) -> Any:
 
 def read_cell(column: Column, cell: Any, record: Record) -> Any:
     """A cell as a field of this kind holds it; None where it is missing."""
+    if column.holds == "messages":
+        return cell
     if column.holds == "texts":
         texts = read_texts(cell)
         return texts if texts is None else [_checked(text) for text in texts]

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, TypeAdapter
 
 from tunesmith.contracts import Column
+from tunesmith.data.chat_format import gather_messages, wants_messages
 from tunesmith.data.columns import ColumnMap, check_header, resolve_columns, wants_spans
 from tunesmith.data.grouping import Grouping
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, take_sample
@@ -145,6 +146,8 @@ def stream_rows(
     wanted = columns
     if spans:
         table, wanted, options = prepare(table, columns, options)
+    if wants_messages(columns):
+        table = gather_messages(table, columns, options)
     searched = table.columns
     if wants_texts(columns):
         gathered = gather_texts(table, columns, options)

@@ -18,6 +18,7 @@ from tunesmith.metrics.counts import (
 from tunesmith.metrics.entities import entity_counts, entity_scores, entity_tables
 from tunesmith.metrics.numbers import number_counts, number_scores, spearman
 from tunesmith.metrics.p_values import ALPHA, format_p
+from tunesmith.metrics.perplexity import perplexity_counts, perplexity_scores
 from tunesmith.metrics.questions import (
     answer_f1,
     answer_words,
@@ -67,6 +68,8 @@ __all__ = [
     "number_counts",
     "number_scores",
     "per_class_scores",
+    "perplexity_counts",
+    "perplexity_scores",
     "question_counts",
     "question_scores",
     "rank_candidates",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from tunesmith.contracts import Counts
 from tunesmith.errors import DataError
 
-SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss"})
+SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss", "perplexity"})
 """Scores of which less is better."""
 SHARES_OF_ROWS = frozenset(
     {"accuracy", "subset_accuracy", "exact_match", "recall_at_1", "recall_at_5", "recall_at_10", "triplet_accuracy"}

@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.config import build_named
 from tunesmith.contracts import Task
 from tunesmith.tasks.answer_selection import AnswerSelection
+from tunesmith.tasks.chat import Chat
 from tunesmith.tasks.embedding import Embedding
 from tunesmith.tasks.multiple_choice import MultipleChoice
 from tunesmith.tasks.question_answering import QuestionAnswering
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Any]] = {
     "question-answering": QuestionAnswering,
     "embedding": Embedding,
     "text-to-text": TextToText,
+    "chat": Chat,
 }
 
 
