@@ -16,7 +16,7 @@ import pytest
 
 from tests.serving.conftest import Start
 from tests.serving.harness import Client, wait_for
-from tunesmith import generation
+from tunesmith import chatting, generation
 from tunesmith.serving.batching import Crew
 from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.lifecycle import RunningServer, open_listener
@@ -82,7 +82,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, writing_models: dict[str, Hosted]) -> 
 
 
 def test_models_are_listed(ai: Any) -> None:
-    assert [model.id for model in ai.models.list()] == ["llama", "bart", "vectors", "reviews"]
+    assert [model.id for model in ai.models.list()] == ["llama", "bart", "chat", "vectors", "reviews"]
     assert ai.models.retrieve("bart").object == "model"
     with pytest.raises(openai.NotFoundError, match="no such model"):
         ai.models.retrieve("barts")
@@ -168,6 +168,25 @@ def test_a_model_of_one_text_answers_one_message(ai: Any) -> None:
         ai.chat.completions.create(model="llama", messages=again)
 
 
+def test_a_conversation_goes_on(ai: Any, plain: Client, writing_models: dict[str, Hosted]) -> None:
+    predictor = writing_models["chat"].predictor
+    said = [{"role": "system", "content": "be short"}, {"role": "user", "content": "the film"}]
+    wanted = "".join(chatting.reply(predictor.model, predictor.task, said))
+    newer = [{"role": "developer", "content": "be short"}, said[1]]
+    whole = ai.chat.completions.create(model="chat", messages=newer)
+    assert wanted
+    assert whole.choices[0].message.content == wanted
+    assert whole.usage.prompt_tokens == len(chatting.read_conversation(predictor.model, predictor.task, said))
+    more = [*said, whole.choices[0].message, {"role": "user", "content": "why"}]
+    found = ai.chat.completions.create(model="chat", messages=more, temperature=1, seed=1)
+    chunks = list(ai.chat.completions.create(model="chat", messages=more, temperature=1, seed=1, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == found.choices[0].message.content
+    assert found.usage.prompt_tokens > whole.usage.prompt_tokens
+    answered = plain.predict({"messages": said}, "chat").json
+    assert answered["answer"] == wanted
+    assert plain.post("/v1/feedback", {"id": answered["id"], "right": "no"}).status == 404
+
+
 def test_vectors_are_those_of_predict(ai: Any, plain: Client) -> None:
     texts = [TEXT, "what a day"]
     wanted = [answer["vector"] for answer in plain.predict([{"text": text} for text in texts], "vectors").json]
@@ -187,6 +206,8 @@ def test_vectors_are_those_of_predict(ai: Any, plain: Client) -> None:
 
 ASK = {"model": "llama", "prompt": TEXT}
 SAY = {"model": "llama", "messages": [{"role": "user", "content": TEXT}]}
+LAST = {"role": "assistant", "content": " "}
+LONG = {"role": "user", "content": "film " * 80}
 FAULTS: list[tuple[str, Any, int, str | None, str | None]] = [
     ("completions", {**ASK, "model": "lama"}, 404, "model", "model_not_found"),
     ("completions", {**ASK, "model": "reviews"}, 404, "model", "model_not_found"),
@@ -227,6 +248,18 @@ FAULTS: list[tuple[str, Any, int, str | None, str | None]] = [
         "messages.0.tool_calls",
         "unsupported_parameter",
     ),
+    ("chat/completions", {"model": "reviews", "messages": SAY["messages"]}, 404, "model", "model_not_found"),
+    ("chat/completions", {"model": "chat", "messages": [LAST]}, 400, "messages.0.role", None),
+    (
+        "chat/completions",
+        {"model": "chat", "messages": [{**LAST, "role": "user"}] * 2},
+        400,
+        "messages.0.content",
+        None,
+    ),
+    ("chat/completions", {"model": "chat", "messages": [LONG]}, 400, "messages", "context_length_exceeded"),
+    ("chat/completions", {"model": "chat", "messages": [{**LONG, "content": "a" * 50_001}]}, 400, "messages", None),
+    ("completions", {**ASK, "model": "chat"}, 404, "model", "model_not_found"),
     ("embeddings", {"model": "llama", "input": TEXT}, 404, "model", "model_not_found"),
     ("embeddings", {"model": "vectors", "input": TEXT, "dimensions": 8}, 400, "dimensions", None),
     ("embeddings", {"model": "vectors", "input": [[1, 2]]}, 400, "input", None),
