@@ -16,6 +16,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks import tunesmith_cli
@@ -87,7 +88,7 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         "settings": settings,
         "before": judged["baselines"]["frozen"],
         "after": judged["scores"],
-        "by_length": {name: judged["baselines"][name]["preference_accuracy"] for name in ("shorter", "longer")},
+        "chosen_longer": mean(float(len(row["chosen"]) > len(row["rejected"])) for row in files["test"]),
         "gain": judged["gain"],
         "command_s": seconds,
         "passed": judged["gain"]["low"] > 0,
@@ -99,8 +100,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormat, allow_abbrev=False)
     parser.add_argument("--model", required=True, help="folder of a base model")
     parser.add_argument("--beta", type=float, default=0.1)
-    parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--learning-rate", type=float, help="default: that of fit")
+    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-4, help="0: that of fit, which is meant for larger models"
+    )
     parser.add_argument("--seed", type=int, default=13)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

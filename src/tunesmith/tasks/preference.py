@@ -190,11 +190,12 @@ class Preference:
         return Comparison(error=float(wrong), confidence=None, given=(prediction.answer,), right=(gold,))
 
     def tally(self, prediction: Any, gold: Any, labels: Labels) -> Counts:
-        """Rows, those that are right, and sums of margins; where a rule has none, it counts as 0."""
+        """Rows, those that are right, and sums of the margins that are known."""
         moved = prediction.reward_margin
         return {
             "rows": 1.0,
             "right": float(prediction.answer == gold),
+            "measured": float(prediction.margin is not None),
             "margin": prediction.margin or 0.0,
             "compared": float(moved is not None),
             "reward_margin": moved or 0.0,
@@ -202,17 +203,13 @@ class Preference:
         }
 
     def score(self, counts: Counts, labels: Labels) -> dict[str, float]:
-        """margin, preference_accuracy; reward_margin and reward_accuracy where the model before is known."""
-        rows, compared = counts.get("rows", 0.0), counts.get("compared", 0.0)
-        scores = {
-            "margin": ratio(counts.get("margin", 0.0), rows),
-            "preference_accuracy": ratio(counts.get("right", 0.0), rows),
-        }
-        if compared:
-            scores |= {
-                "reward_margin": counts["reward_margin"] / compared,
-                "reward_accuracy": counts["moved_right"] / compared,
-            }
+        """preference_accuracy, and where they are known margin, reward_margin and reward_accuracy."""
+        scores = {"preference_accuracy": ratio(counts.get("right", 0.0), counts.get("rows", 0.0))}
+        if measured := counts.get("measured", 0.0):
+            scores["margin"] = counts["margin"] / measured
+        if compared := counts.get("compared", 0.0):
+            scores["reward_margin"] = counts["reward_margin"] / compared
+            scores["reward_accuracy"] = counts["moved_right"] / compared
         return scores
 
     def score_rows(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
@@ -228,5 +225,6 @@ class Preference:
         return None
 
     def baselines(self, labels: Labels) -> list[Baseline]:
-        """The shorter answer, the longer one, and the model before fine-tuning."""
-        return [ByLength("shorter"), ByLength("longer"), Untouched()]
+        """The model before fine-tuning; of accuracy also the shorter and the longer answer: rules have no margin."""
+        rules: list[Baseline] = [ByLength("shorter"), ByLength("longer")]
+        return [*(rules if self.config.headline == "preference_accuracy" else []), Untouched()]
