@@ -13,7 +13,7 @@ import torch
 from tunesmith import calibrating, inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
-from tunesmith.contracts import Encoded, Labels, Task, Writes
+from tunesmith.contracts import Converses, Encoded, Features, Labels, Task, Writes
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.paired import difference
 from tunesmith.evaluation.scoring import Evaluation, score_predictions, tally_rows, to_json
@@ -25,6 +25,8 @@ from tunesmith.tasks.token_sequences import encode_texts
 
 BEFORE = "frozen"
 """Name of the baseline that is the model before fine-tuning."""
+SAMPLES = 3
+"""Development rows whose answers before and after are shown."""
 
 
 def quick_scores(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> dict[str, float]:
@@ -110,11 +112,27 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
         setup.model.device,
         setup.precision,
     )
-    competitors = compete(contest, setup.splits.dev, golds) if section.baselines else {}
+    features = _FrozenFeatures(contest)
+    competitors = compete(contest, setup.splits.dev, golds, features) if section.baselines else {}
     report = report_contest(judged, competitors, contest, began)
     report = {**report, "calibration": None if learnt is None else learnt.report, "split": "dev"}
     report |= sign(task, golds, labels)
+    if isinstance(task, Converses) and setup.config.output.report == "full":  # else no text of the data is stored
+        report["samples"] = _answer_samples(setup, task, features if section.baselines else None)
     return Judgement(report, None if learnt is None else learnt.calibration, predictions)
+
+
+def _answer_samples(setup: Setup, task: Task, before: Features | None) -> list[dict[str, Any]]:
+    """What is answered in some development rows before and after tuning; `before` answers as the base model does."""
+    assert isinstance(task, Converses)
+    asked = [found for row in setup.splits.dev if (found := task.ask_again(row)) is not None][:SAMPLES]
+    rows = [row for row, _, _ in asked]
+    after = inference.predict_rows(setup.model, task, rows, setup.labels)
+    first: Sequence[Any] = [None] * len(rows) if before is None else before.answers(rows)
+    return [
+        {"prompt": prompt, "before": None if old is None else old.answer, "after": new.answer, "right": right}
+        for (_, prompt, right), old, new in zip(asked, first, after, strict=True)
+    ]
 
 
 def sign(task: Task, golds: Sequence[Any], labels: Labels) -> dict[str, str]:
@@ -137,10 +155,12 @@ def report_contest(
     return report
 
 
-def compete(contest: Contest, rows: Sequence[Any], golds: Sequence[Any]) -> dict[str, Evaluation]:
+def compete(
+    contest: Contest, rows: Sequence[Any], golds: Sequence[Any], features: Features | None = None
+) -> dict[str, Evaluation]:
     """Let every baseline of the task learn from the training rows and answer `rows`."""
     found: dict[str, Evaluation] = {}
-    features = _FrozenFeatures(contest)
+    features = features or _FrozenFeatures(contest)
     for baseline in contest.task.baselines(contest.labels):
         most = contest.settings.probe_rows if baseline.name == BEFORE else len(contest.train)
         predictions = baseline.predict(_sample(contest.train, most), rows, features)

@@ -38,7 +38,7 @@ def render_card(facts: Mapping[str, Any], metrics: Mapping[str, Any], labels: La
         f"# {facts['task']['name']} model, tuned from {_code(_base_name(facts))}",
         _scores(metrics),
         describe_use(facts),
-        _data(facts, labels),
+        _data(facts, labels, metrics),
         _training(facts, metrics),
         _probabilities(facts, metrics),
         _limits(),
@@ -87,7 +87,7 @@ def _p(metrics: Mapping[str, Any]) -> str:
     return "" if p is None else f", {format_p(p)}"
 
 
-def _data(facts: Mapping[str, Any], labels: Labels) -> str:
+def _data(facts: Mapping[str, Any], labels: Labels, metrics: Mapping[str, Any]) -> str:
     data = facts["data"]
     lines = ["## Data", ""]
     lines += [
@@ -99,7 +99,8 @@ def _data(facts: Mapping[str, Any], labels: Labels) -> str:
         lines.append("- labels: " + ", ".join(f"{_code(name)} ({count:,})" for name, count in shown))
         lines += [f"- … and {len(labels.names) - 30} more"] if len(labels.names) > 30 else []
     lines.append("- licence of the data: not stated; add it before you publish this model")
-    lines.append(f"- texts of the data: none are stored in this folder, except {_stored_texts(facts)}")
+    samples = f"; {len(metrics['samples'])} conversations in `metrics.json`" if metrics.get("samples") else ""
+    lines.append(f"- texts of the data: none are stored in this folder, except {_stored_texts(facts)}{samples}")
     return "\n".join(lines)
 
 

@@ -61,9 +61,17 @@ def writing_folders(
         trunk = make_tiny_trunk(root / f"{family}-trunk", family, seed=3)
         settings = [*once, f"model.name={trunk}", "task.name=text-to-text", "task.max_new_tokens=12"]
         api.fit(rows, out=root / family, settings=settings)
+    trunk = make_tiny_trunk(root / "chat-trunk", "llama", texts=["User: the Assistant: System:"] * 9, seed=3)
+    chats = [{"messages": [_turn("user", row["text"]), _turn("assistant", "yes")]} for row in make_rows(12)]
+    settings = [*once, f"model.name={trunk}", "task.name=chat", "task.max_new_tokens=12"]
+    api.fit(chats, out=root / "chat", settings=settings)
     pairs = [{"text": row["text"], "text_b": row["text"][:20]} for row in make_rows(12)]
     api.fit(pairs, out=root / "vectors", settings=[*once, f"model.name={tiny_bert}", "task.name=embedding"])
-    return {**{name: root / name for name in ("llama", "bart", "vectors")}, "reviews": folders["reviews"]}
+    return {**{name: root / name for name in ("llama", "bart", "chat", "vectors")}, "reviews": folders["reviews"]}
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
 
 
 @pytest.fixture(scope="session")

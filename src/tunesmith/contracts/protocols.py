@@ -247,6 +247,10 @@ class Converses(Protocol):
         """
         ...
 
+    def ask_again(self, row: Any) -> tuple[Any, list[dict[str, str]], str] | None:
+        """The row before the assistant's last turn, its messages, and what the assistant says then."""
+        ...
+
 
 class Method(Protocol):
     """Which parameters are trained. One file each in `methods/`. An instance holds its validated config."""

@@ -87,6 +87,7 @@ def _edition(material: Material, slices: Slices | None, words: Words, *, with_te
         "other_scores": scores.list_scores(metrics, words),
         "tables": scores.list_tables(metrics, words),
         "confusion": scores.read_confusion(metrics, words),
+        "samples": metrics.get("samples", []) if with_texts else [],
         "slices": None if slices is None else describe_slices(slices, words),
         "trust": describe_trust(metrics, words),
         "training": curves.training_figures(material.curves, material.trained["headline"], words),

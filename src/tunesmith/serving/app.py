@@ -114,7 +114,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", openapi_extra=openapi.describe_get("The figures", "text/plain"))
     async def metrics() -> Response:
         """Figures for Prometheus."""
-        service.meters.queue_rows.set(service.batcher.line.rows)
+        service.meters.queue_rows.set(service.waiting_rows)
         service.meters.writing.set(service.writers.running)
         service.meters.writing_line.set(service.writers.waiting)
         service.meters.remembered.set(len(service.memory))
@@ -171,7 +171,7 @@ def _add_model(app: FastAPI, service: Service, hosted: Hosted) -> None:
         limits = service.limits
         body = await bodies.read_body(request.headers, request.receive, limits)
         rows, several = bodies.make_rows(bodies.parse_json(body), hosted, limits)
-        asked = await asking.ask(service.batcher, hosted, rows, request.receive, limits.answer_s)
+        asked = await asking.ask(service.batcher_of(hosted), hosted, rows, request.receive, limits.answer_s)
         plain = [answer.model_dump(mode="json", exclude_none=True) for answer in asked.answers]
         answers = [
             {**answer, "id": service.memory.keep(hosted, row, answer)} for row, answer in zip(rows, plain, strict=True)

@@ -43,7 +43,10 @@ def make_feedback(content: Any, models: dict[str, Hosted], memory: Memory, limit
     else:
         hosted, asked = _from_body(content, name, models, limits)
         row = asked.model_dump(mode="json", exclude_none=True)
-    corrected = _with_answer(content["right"], hosted, row)
+    if hosted.label_field is None:
+        message = f"no feedback is taken on answers of {hosted.name}: its task is {hosted.task.name}"
+        raise Problem(404, message, fix="change the conversation's file instead", field="id")
+    corrected = _with_answer(content["right"], hosted, hosted.label_field, row)
     return Feedback(name, hosted.name, hosted.digest, hosted.task.name, corrected, prediction, comment)
 
 
@@ -87,16 +90,16 @@ def _from_body(
     return hosted, bodies.make_row(content["row"], hosted, limits, "row.")
 
 
-def _with_answer(right: Any, hosted: Hosted, row: dict[str, Any]) -> dict[str, Any]:
+def _with_answer(right: Any, hosted: Hosted, field: str, row: dict[str, Any]) -> dict[str, Any]:
     """The row as `fit` reads it, with the right answer in it.
 
     Raises:
         Problem: the answer is none that the model can give (422).
     """
     _check_size(right, hosted, row)
-    labelled = {**row, hosted.label_field: right}
+    labelled = {**row, field: right}
     try:
-        checked = bodies.validate(hosted.task.Row, labelled, {hosted.label_field: "right"})
+        checked = bodies.validate(hosted.task.Row, labelled, {field: "right"})
     except Problem as problem:
         problem.field = problem.field or "right"  # the row was good without it
         raise

@@ -63,9 +63,9 @@ class Hosted:
         return tuple(column for column in self.task.columns if column.role == "text")
 
     @property
-    def label_field(self) -> str:
-        """Field of a row that holds the right answer."""
-        return next(column.name for column in self.task.columns if column.role == "label")
+    def label_field(self) -> str | None:
+        """Field of a row that holds the right answer; None where none does, as in conversations."""
+        return next((column.name for column in self.task.columns if column.role == "label"), None)
 
     @property
     def digest(self) -> str:

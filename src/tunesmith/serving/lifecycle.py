@@ -71,8 +71,7 @@ class RunningServer:
         Raises:
             Exception: what ended the server before it began.
         """
-        self.service.batcher.start()
-        self.service.writers.start()
+        self.service.start()
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
@@ -97,8 +96,7 @@ class RunningServer:
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
         self._thread.join()
-        self.service.batcher.stop(self.service.limits.grace_s)
-        self.service.writers.stop(self.service.limits.grace_s)
+        self.service.stop()
 
     async def _drain(self) -> None:
         self.service.state.draining = True

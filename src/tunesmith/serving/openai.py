@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from tunesmith.data.rejects import shorten
 from tunesmith.errors import nearest
-from tunesmith.serving.bodies import check_encodable
 from tunesmith.serving.problems import Problem, to_json
 from tunesmith.serving.scripts import Wish
 
@@ -218,11 +217,9 @@ def read_request(content: Any, path: str) -> Any:
             known = [*kind.model_fields, *NEUTRAL[path]]
             raise Problem(400, f"there is no field {shorten(name)}", fix=nearest(name[:64], known), field=name[:64])
     try:
-        found = kind.model_validate(kept)
+        return kind.model_validate(kept)
     except ValidationError as error:
         raise _as_problem(error) from None
-    _check_characters(found)
-    return found
 
 
 def _without_neutral(content: dict[str, Any], neutral: Mapping[str, tuple[Any, ...]], where: str) -> dict[str, Any]:
@@ -252,16 +249,6 @@ def _as_problem(error: ValidationError) -> Problem:
     message = first["msg"].removeprefix("Value error, ")[:300]
     fix = "see /openapi.json for what is wanted"
     return Problem(400, f"{field}: {message}" if field else message, fix=fix, field=field)
-
-
-def _check_characters(body: Any) -> None:
-    """Half characters are refused where they would reach a tokenizer; rows are checked as such."""
-    for field, texts in (
-        ("stop", getattr(body, "stop", None) or ()),
-        ("messages", [message.content for message in getattr(body, "messages", ())]),
-    ):
-        for text in texts:
-            check_encodable(text, field)
 
 
 def shape_error(problem: Problem) -> tuple[int, dict[str, Any]]:

@@ -122,7 +122,7 @@ async def _embed(request: Request, service: Service, hosted: Hosted, body: opena
         raise Problem(400, message, fix="send them in several requests", field="input")
     rows = _make_rows(body.input, "input", hosted, service)
     items = await asyncio.to_thread(scripts.encode_whole, hosted, rows)
-    asked = await asking.ask(service.batcher, hosted, rows, request.receive, limits.answer_s)
+    asked = await asking.ask(service.batcher_of(hosted), hosted, rows, request.receive, limits.answer_s)
     service.meters.rows.labels(hosted.name).inc(len(rows))
     vectors = [answer.vector for answer in asked.answers]
     tokens = sum(len(ids) for item in items for ids in item.sequences)

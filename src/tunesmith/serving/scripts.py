@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import BaseModel
 
-from tunesmith import generation, inference
+from tunesmith import chatting, generation, inference
 from tunesmith.contracts import Encoded, Writes
+from tunesmith.errors import DataError
 from tunesmith.generation import Decoding
 from tunesmith.model import Model
 from tunesmith.serving.hosting import Hosted
@@ -74,6 +74,32 @@ def write_texts(hosted: Hosted, rows: Sequence[BaseModel], wish: Wish, limits: L
     return script
 
 
+def write_reply(hosted: Hosted, messages: Sequence[Mapping[str, str]], wish: Wish, limits: Limits) -> Script:
+    """A script that writes the next turn of a conversation.
+
+    Args:
+        hosted: a model that converses.
+        messages: each with a role (system, user, assistant) and a content; the user has the last word.
+        wish: how.
+        limits: most tokens.
+
+    Returns:
+        The script; it raises Problem (400) where the last message is too long for the model.
+    """
+
+    def script(is_over: Callable[[], bool]) -> Iterator[Piece | Finish]:
+        model = hosted.predictor.model
+        try:
+            prompt = chatting.read_conversation(model, hosted.task, messages)
+        except DataError as error:
+            fix = error.fix or "send a shorter message"
+            raise Problem(400, error.message, fix=fix, field="messages", code="context_length_exceeded") from None
+        how = choose_decoding(hosted.task.config.decoding(), wish, limits)
+        yield from _write_one(model, prompt, 0, how, wish.stops, is_over)
+
+    return script
+
+
 def choose_decoding(own: Decoding, wish: Wish, limits: Limits) -> Decoding:
     """The model's own way, changed to what the client wishes.
 
@@ -112,8 +138,8 @@ def encode_whole(hosted: Hosted, rows: Sequence[BaseModel]) -> list[Encoded]:
 def _write_one(
     model: Model, prompt: list[int], index: int, how: Decoding, stops: Sequence[str], is_over: Callable[[], bool]
 ) -> Iterator[Piece | Finish]:
-    how = replace(how, max_new_tokens=min(how.max_new_tokens, _room(model, prompt)))
-    text = make_growing(model.target_tokenizer, stops)
+    how = replace(how, max_new_tokens=min(how.max_new_tokens, generation.room(model, prompt)))
+    text = make_growing(model, stops)
     written, reason = 0, None
     with contextlib.closing(_tokens(model, prompt, how, index)) as tokens:
         for token in tokens:
@@ -135,19 +161,13 @@ def _tokens(model: Model, prompt: list[int], how: Decoding, row: int) -> Generat
         yield from generation.stream(model, prompt, how, row)
 
 
-def _room(model: Model, prompt: Sequence[int]) -> int:
-    """How many tokens the model has positions for; at least one."""
-    positions = getattr(model.hf.config.get_text_config(), "max_position_embeddings", None)
-    if positions is None:
-        return 1 << 62
-    return max(1, int(positions) - (0 if model.has_decoder else len(prompt)))
-
-
-def make_growing(tokenizer: Any, stops: Sequence[str] = ()) -> GrowingText:
-    """An answer's text, as the tokenizer reads it."""
+def make_growing(model: Model, stops: Sequence[str] = ()) -> GrowingText:
+    """An answer's text, as the model's tokenizer reads it."""
+    tokenizer = model.target_tokenizer
 
     def decode(ids: Sequence[int]) -> str:
-        return str(tokenizer.decode(list(ids), skip_special_tokens=True))
+        with model.tokenizer_turn:
+            return str(tokenizer.decode(list(ids), skip_special_tokens=True))
 
     cleans = getattr(tokenizer, "clean_up_tokenization_spaces", False)
     return GrowingText(decode, stops, CLEANED_CHARACTERS if cleans else 0)

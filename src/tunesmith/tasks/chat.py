@@ -117,6 +117,15 @@ class Chat:
         self.prepare_head(model, context.labels)
         return list(item.sequences[0])
 
+    def ask_again(self, row: Any) -> tuple[Any, list[dict[str, str]], str] | None:
+        """The conversation up to the assistant's last turn, its messages, and that turn; None where no user asked."""
+        messages = as_messages(row)
+        last = max((place for place, message in enumerate(messages) if message["role"] == ASSISTANT), default=0)
+        before = messages[:last]
+        if not before or before[-1]["role"] != USER:
+            return None
+        return ChatRow.model_validate({"messages": before}), before, messages[last]["content"]
+
     def corrupt(self, item: Encoded, rng: random.Random) -> Encoded:
         """Nothing is masked."""
         return item
@@ -127,6 +136,7 @@ class Chat:
 
     def prepare_head(self, model: Model, labels: Labels) -> None:
         """Have replies end at the token that ends the assistant's turns; generation_config.json will say so."""
+        settle_template(model.tokenizer, self.config.template)
         end, known = find_end(model.tokenizer), generation.end_ids(model)
         if end not in known:
             model.hf.generation_config.eos_token_id = sorted({*known, end})

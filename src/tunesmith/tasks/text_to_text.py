@@ -146,9 +146,11 @@ class TextToText:
     def write(self, model: Model, items: Sequence[Encoded]) -> list[Any]:
         """What the model writes from each prompt, and whether it came to its end."""
         how = self.config.decoding()
-        written = generation.write(model, [prompt_of(item) for item in items], how, [item.row for item in items])
+        prompts = [prompt_of(item) for item in items]
+        written = generation.write(model, prompts, how, [item.row for item in items])
         texts = model.target_tokenizer.batch_decode(written, skip_special_tokens=True)
-        ended = [len(ids) < how.max_new_tokens for ids in written]
+        most = [min(how.max_new_tokens, generation.room(model, prompt)) for prompt in prompts]
+        ended = [len(ids) < limit for ids, limit in zip(written, most, strict=True)]
         return [(text.strip(), is_ended) for text, is_ended in zip(texts, ended, strict=True)]
 
     def signature(self, golds: Sequence[Any], labels: Labels) -> str:
