@@ -245,6 +245,20 @@ def test_what_cannot_be_sent_is_told_beside_it(talker: Talker, open_page: OpenPa
     assert talker.asked == []
 
 
+def test_what_is_too_long_ago_is_left_out_and_told(talker: Talker, open_page: OpenPage) -> None:
+    page = ready(open_page(talker.address))
+    page.click("text=Settings")
+    page.fill("#chat-system", "Be brief.")
+    converse(page, talker, "a" * 200, "b" * 100)
+    assert page.inner_text("#chat-left-out") == ""
+    converse(page, talker, "c" * 200, "d" * 100)
+    assert "oldest messages are not sent" in page.inner_text("#chat-left-out")
+    assert [turn["content"] for turn in talker.asked[-1]["messages"]] == ["Be brief.", "c" * 200]
+    assert len(texts(page)) == 4
+    page.click("text=New conversation")
+    assert page.inner_text("#chat-left-out") == ""
+
+
 def test_the_keyboard_is_enough(talker: Talker, open_page: OpenPage) -> None:
     page = ready(open_page(talker.address))
     converse(page, talker, "Hello.", "Hello you.")

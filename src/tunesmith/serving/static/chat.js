@@ -2,7 +2,7 @@
 
 import { countCharacters, shorten } from "./characters.js";
 import { readWish, showSettings, startSettings } from "./chat_settings.js";
-import { beginAnew, conversationWith, keepConversations, messagesOf } from "./conversations.js";
+import { beginAnew, conversationWith, fitMessages, keepConversations, messagesOf } from "./conversations.js";
 import { announce, get, isSendKey, make } from "./dom.js";
 import { ServiceError } from "./service.js";
 import { talk } from "./talking.js";
@@ -77,6 +77,7 @@ function startAnew() {
 function draw() {
   get("chat-messages").replaceChildren(...conversation.turns.map((turn) => messageOf(turn).node));
   get("chat-trouble").replaceChildren();
+  say(get("chat-left-out"), () => "");
   showProblem(() => "");
   fillBox(conversation.draft, false);
   drawEmptiness();
@@ -132,7 +133,7 @@ function send() {
 /** Have the model say the next turn. */
 async function answer(wish) {
   const mine = { turn: { role: "assistant", content: "", end: "stopped" }, controller: new AbortController(), conversation };
-  const messages = messagesOf(conversation);
+  const messages = chooseMessages();
   writing = mine;
   conversation.turns.push(mine.turn);
   const message = messageOf(mine.turn);
@@ -155,6 +156,14 @@ async function answer(wish) {
   if (trouble && !(trouble instanceof ServiceError)) throw trouble;
   if (trouble && trouble.kind !== "stopped") mine.turn.end = "cut";
   end(mine, message, trouble);
+}
+
+/** What is sent of the conversation; where that is not all of it, it is told. */
+function chooseMessages() {
+  const all = messagesOf(conversation);
+  const kept = fitMessages(all, model.limits?.max_characters ?? Infinity);
+  say(get("chat-left-out"), kept.length < all.length ? "chat.left_out" : () => "");
+  return kept;
 }
 
 /** An answer has ended, well or not. What it says stays; one that says nothing for a fault is no answer. */

@@ -1,5 +1,7 @@
 // Conversations of this tab, one a model, until the tab is closed or another one is begun.
 
+import { countCharacters } from "./characters.js";
+
 const KEY = "tunesmith.chat";
 
 /**
@@ -68,4 +70,13 @@ export function messagesOf({ system, turns }) {
     else messages.push({ role, content });
   }
   return messages;
+}
+
+/** As many messages as the server takes: the oldest exchanges are left out, what the system says stays. */
+export function fitMessages(messages, mostCharacters) {
+  const kept = [...messages];
+  const first = kept[0]?.role === "system" ? 1 : 0;
+  const count = () => kept.reduce((sum, { content }) => sum + countCharacters(content), 0);
+  while (kept.length > first + 2 && count() > mostCharacters) kept.splice(first, 2);
+  return kept;
 }
