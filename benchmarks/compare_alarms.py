@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import print_table, wilson_interval, write_result
+from benchmarks.common import print_table, write_result
 from benchmarks.compare_plot import draw_curves
 from tunesmith.contracts import Labels
 from tunesmith.evaluation import significance
-from tunesmith.evaluation.intervals import paired_difference
+from tunesmith.evaluation.intervals import paired_difference, wilson_interval
 from tunesmith.evaluation.scoring import Evaluation
 from tunesmith.evaluation.seeds import seeds_difference
 from tunesmith.metrics import classification_counts, classification_scores

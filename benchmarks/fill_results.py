@@ -28,9 +28,10 @@ PAGES = {
 MARKER = re.compile(r"(<!--=([^>]+)-->)[^|\n]*")
 
 
-def interval(score: Mapping[str, float], sign: str = "") -> str:
+def interval(score: Mapping[str, float], sign: str = "", digits: int = 3) -> str:
     """`0.931 [0.922, 0.940]`."""
-    return f"{score['value']:{sign}.3f} [{score['low']:{sign}.3f}, {score['high']:{sign}.3f}]"
+    value, low, high = (f"{score[key]:{sign}.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def training_speed() -> dict[str, str]:
@@ -94,6 +95,7 @@ def understanding() -> dict[str, str]:
     for way, run in (read_result("squad_answers") or {"runs": {}})["runs"].items():
         for name in ("exact_match", "f1"):
             figures[f"squad {way} {name}"] = interval(run["scores"][name])
+        figures[f"squad {way} seconds"] = f"{run['command_s']:,.0f}"
     for name, run in (read_result("embedding") or {"runs": {}})["runs"].items():
         for key in ("tfidf", "before", "after"):
             figures[f"embedding {name} {key}"] = f"{run[key]['value']:.3f}"
@@ -110,6 +112,29 @@ def understanding() -> dict[str, str]:
                     figures[f"{model} {name} {score}"] = interval(run["scores"][score])
             for baseline, scores in run["baselines"].items():
                 figures[f"{model} {name} {baseline}"] = f"{scores[run['headline']]['value']:.3f}"
+    return figures
+
+
+def writing() -> dict[str, str]:
+    """Translation, made rows, real summaries, the spelling reform, chat and preferences, each from its own result."""
+    figures: dict[str, str] = {}
+    if found := read_result("translate"):
+        for score in ("bleu", "chrf"):
+            figures[f"translate {score}"] = interval(found["scores"][score], digits=1)
+        figures["translate minutes"] = f"{found['command_s'] / 60:.0f}"
+        figures["translate tokens"] = f"{found['tokens_per_s']:,.0f}"
+        figures["translate signature"] = found["signature"].partition(";")[0]
+    for name, run in (read_result("writing") or {"runs": {}})["runs"].items():
+        figures[f"writing {name}"] = f"{run['share']:.3f}"
+        figures[f"writing {name} seconds"] = f"{run['command_s']:.0f}"
+        figures |= {f"writing {name} {key}": f"{one['rouge_l']['value']:.3f}" for key, one in run["baselines"].items()}
+    for name, run in (read_result("summaries") or {"runs": {}})["runs"].items():
+        figures[f"summaries {name}"] = interval(run["scores"]["rouge_l"])
+        figures |= {
+            f"summaries {name} {key}": f"{one['rouge_l']['value']:.3f}" for key, one in run["baselines"].items()
+        }
+    if found := read_result("spelling"):
+        figures |= {f"spelling {name}": interval(found[name]) for name in ("before", "after")}
     return figures
 
 
@@ -212,7 +237,7 @@ def calibration() -> dict[str, str]:
 
 
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, check, calibration)
+PARTS = (*TRAINED, understanding, writing, check, calibration)
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ from benchmarks.common import (
     print_table,
     public_model,
     read_jsonl,
-    wilson_interval,
     write_result,
 )
+from tunesmith.evaluation.intervals import wilson_interval
 
 MAX_TOKENS = 128
 

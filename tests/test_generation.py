@@ -103,6 +103,18 @@ def test_rows_that_are_done_leave_the_batch(model: Model, monkeypatch: pytest.Mo
     assert len(written[1]) <= 1
 
 
+def test_nothing_is_written_beyond_the_models_positions(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows whose room ends early leave the batch before they outgrow the model, and change nothing for the others."""
+    monkeypatch.setattr(generation, "end_ids", lambda _: frozenset())
+    prompts, how = [prompt * (1 + place % 4) for place, prompt in enumerate(prompts_of(model) * 2)], Decoding(100)
+    written = generation.write(model, prompts, how)
+    rooms = [64 if model.has_decoder else 64 - len(prompt) for prompt in prompts]
+    assert list(map(len, written)) == rooms == [generation.room(model, prompt) for prompt in prompts]
+    assert written == [generation.write(model, [prompt], how)[0] for prompt in prompts]
+    monkeypatch.undo()
+    assert all(len(ids) <= 64 for ids in generation.write(model, prompts[-1:], Decoding(100, beams=2)))
+
+
 def test_writing_leaves_the_model_as_it_was(model: Model) -> None:
     model.train()
     packed, own = model.packed, model.hf.generation_config

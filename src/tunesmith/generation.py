@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,8 @@ from tunesmith.padding import fill_up
 
 BATCH_TOKENS = 16_384
 """Most tokens of prompts and answers, each beam counted, that are written at the same time."""
+_BEAMS = threading.Lock()
+"""One thread at a time: beam search changes the model's settings and the random state meanwhile."""
 FEWER = 0.75
 """Rows that are done leave the batch when no more than this share of it is left."""
 
@@ -97,6 +101,14 @@ def stream(model: Model, prompt: Sequence[int], how: Decoding, row: int = 0) -> 
             yield from step.values()
 
 
+def room(model: Model, prompt: Sequence[int]) -> int:
+    """How many tokens the model has positions for behind a prompt, at least one; an encoder's own do not count."""
+    positions = getattr(model.hf.config.get_text_config(), "max_position_embeddings", None)
+    if positions is None:
+        return sys.maxsize
+    return max(1, int(positions) - model.position_offset - (0 if model.has_decoder else len(prompt)))
+
+
 def end_ids(model: Model) -> frozenset[int]:
     """Ids of the tokens that end an answer."""
     told = [getattr(model.hf.generation_config, "eos_token_id", None), model.hf.config.eos_token_id]
@@ -118,8 +130,9 @@ def _steps(model: Model, prompts: Sequence[list[int]], how: Decoding, rows: Sequ
     ends, live = end_ids(model), dict.fromkeys(range(len(prompts)))
     draws = [torch.Generator().manual_seed(_seed(how.seed, row)) for row in rows] if how.sample else []
     before = [list(prompt) if not model.has_decoder else [] for prompt in prompts]
+    rooms = [room(model, prompt) for prompt in prompts]
     state = _start(model, prompts)
-    for _ in range(how.max_new_tokens):
+    for written in range(1, how.max_new_tokens + 1):
         scores = state.next_scores()  # (B, V)
         if _is_plain(how):
             picked = dict(zip(state.places, scores.argmax(dim=-1).tolist(), strict=True))
@@ -130,13 +143,14 @@ def _steps(model: Model, prompts: Sequence[list[int]], how: Decoding, rows: Sequ
                 if place in live
             }
         step = {place: token for place, token in picked.items() if place in live and token not in ends}
-        live = dict.fromkeys(step)
+        live = dict.fromkeys(place for place in step if written < rooms[place])
         yield step
         if not live:
             return
-        for place, token in step.items():
-            before[place].append(token)
-        if len(live) <= FEWER * len(state.places):
+        for place in live:
+            before[place].append(step[place])
+        is_full = any(written >= rooms[place] for place in state.places)  # what is done must not outgrow the model
+        if is_full or len(live) <= FEWER * len(state.places):
             state.keep(list(live))
         state.feed([step.get(place, state.pad_id) for place in state.places])
 
@@ -272,7 +286,7 @@ def _search_beams(model: Model, prompts: Sequence[list[int]], how: Decoding) -> 
     else:
         ids, mask = _filled_left(prompts, pad, model.device)
     wanted = transformers.GenerationConfig(
-        max_new_tokens=how.max_new_tokens,
+        max_new_tokens=min(how.max_new_tokens, *(room(model, prompt) for prompt in prompts)),
         num_beams=how.beams,
         do_sample=how.sample,
         length_penalty=how.length_penalty,
@@ -283,13 +297,14 @@ def _search_beams(model: Model, prompts: Sequence[list[int]], how: Decoding) -> 
         decoder_start_token_id=model.hf.config.decoder_start_token_id if model.has_decoder else None,
         **({"temperature": how.temperature, "top_k": how.top_k, "top_p": how.top_p} if how.sample else {}),
     )
-    own, model.hf.generation_config = model.hf.generation_config, transformers.GenerationConfig()
-    try:  # what a base model prefers, such as a first token that is forced, must not reach in
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(how.seed)
-            found = model.hf.generate(inputs=ids, attention_mask=mask, generation_config=wanted)
-    finally:
-        model.hf.generation_config = own
+    with _BEAMS:  # what a base model prefers, such as a first token that is forced, must not reach in
+        own, model.hf.generation_config = model.hf.generation_config, transformers.GenerationConfig()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(how.seed)
+                found = model.hf.generate(inputs=ids, attention_mask=mask, generation_config=wanted)
+        finally:
+            model.hf.generation_config = own
     start = 1 if model.has_decoder else ids.shape[1]
     return [_until_end(row[start:].tolist(), ends) for row in found]
 

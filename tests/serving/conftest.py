@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.serving.harness import Client
-from tests.tiny import make_rows
+from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import api
 from tunesmith.serving.batching import Crew
 from tunesmith.serving.feedback_store import FeedbackStore
@@ -47,6 +47,36 @@ def _entity(thing: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def models(folders: dict[str, Path]) -> dict[str, Hosted]:
     return load_hosted([str(folder) for folder in folders.values()])
+
+
+@pytest.fixture(scope="session")
+def writing_folders(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, folders: dict[str, Path]
+) -> dict[str, Path]:
+    """A decoder and an encoder with a decoder that write, a model that gives vectors, and a classifier."""
+    root = tmp_path_factory.mktemp("writing")
+    rows = [{"text": row["text"], "target": row["text"][::-1]} for row in make_rows(12)]
+    once = [*QUICK, "train.max_steps=1", "evaluate.baselines=false"]
+    for family in ("llama", "bart"):
+        trunk = make_tiny_trunk(root / f"{family}-trunk", family, seed=3)
+        settings = [*once, f"model.name={trunk}", "task.name=text-to-text", "task.max_new_tokens=12"]
+        api.fit(rows, out=root / family, settings=settings)
+    trunk = make_tiny_trunk(root / "chat-trunk", "llama", texts=["User: the Assistant: System:"] * 9, seed=3)
+    chats = [{"messages": [_turn("user", row["text"]), _turn("assistant", "yes")]} for row in make_rows(12)]
+    settings = [*once, f"model.name={trunk}", "task.name=chat", "task.max_new_tokens=12"]
+    api.fit(chats, out=root / "chat", settings=settings)
+    pairs = [{"text": row["text"], "text_b": row["text"][:20]} for row in make_rows(12)]
+    api.fit(pairs, out=root / "vectors", settings=[*once, f"model.name={tiny_bert}", "task.name=embedding"])
+    return {**{name: root / name for name in ("llama", "bart", "chat", "vectors")}, "reviews": folders["reviews"]}
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+@pytest.fixture(scope="session")
+def writing_models(writing_folders: dict[str, Path]) -> dict[str, Hosted]:
+    return load_hosted([str(folder) for folder in writing_folders.values()])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ What it cannot see: a score of exactly 0 or 1 gets an interval of width 0, becau
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -301,3 +302,21 @@ def check_paired(left: int, right: int) -> None:
     if left != right:
         message = f"{left} rows on one side and {right} on the other, wanted the same rows on both"
         raise DataError(message, fix="score both on the same file")
+
+
+def wilson_interval(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson 1927), 95 % by default.
+
+    Args:
+        hits: how many of the trials were one.
+        trials: at least 1.
+        z: of the level.
+
+    Example:
+        >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
+        [0.826, 0.945]
+    """
+    share = hits / trials
+    middle = share + z * z / (2 * trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return (middle - half) / (1 + z * z / trials), (middle + half) / (1 + z * z / trials)

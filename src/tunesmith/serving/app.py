@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 
 from tunesmith import __version__
 from tunesmith.errors import nearest
-from tunesmith.serving import asking, bodies, feedback, meters, openapi, page
+from tunesmith.serving import asking, bodies, feedback, meters, openai_description, openai_paths, openapi, page
 from tunesmith.serving.hosting import Hosted
+from tunesmith.serving.openai import shape_for
 from tunesmith.serving.problems import FAULT, Problem, to_json
 from tunesmith.serving.security import SANDBOX
 from tunesmith.serving.service import Service
@@ -33,6 +34,7 @@ def build_app(service: Service) -> FastAPI:
     app.add_exception_handler(Exception, _answer_fault)
     _add_health(app, service)
     _add_models(app, service)
+    openai_paths.add_paths(app, service)
     _add_feedback(app, service)
     _add_description(app, service)
     page.add_page(app)
@@ -47,14 +49,16 @@ def respond(content: Any, status: int = 200) -> Response:
 def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     kind = LastAnswer if error.status in (408, 413) else Response
-    return kind(to_json(error.content()), error.status, error.headers(), JSON)
+    status, content = shape_for(request.scope["path"])(error)
+    return kind(to_json(content), status, error.headers(), JSON)
 
 
 def _answer_unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     fixes = {404: "see /openapi.json for what is there", 405: "see the header Allow"}
     problem = Problem(error.status_code, str(error.detail), fix=fixes.get(error.status_code, "see /openapi.json"))
-    answer = respond(problem.content(), error.status_code)
+    status, content = shape_for(request.scope["path"])(problem)
+    answer = respond(content, status)
     answer.headers.update(error.headers or {})
     return answer
 
@@ -64,7 +68,8 @@ def _answer_nobody(request: Request, error: Exception) -> Response:
 
 
 def _answer_fault(request: Request, error: Exception) -> Response:
-    return respond(FAULT.content(), FAULT.status)
+    status, content = shape_for(request.scope["path"])(FAULT)
+    return respond(content, status)
 
 
 class LastAnswer(Response):
@@ -97,19 +102,21 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/health/live", openapi_extra=openapi.describe_get("It is", failing=503))
     async def live() -> Response:
         """Whether the process works at all."""
-        alive = service.batcher.alive
+        alive = service.alive
         return respond({"live": alive}, 200 if alive else 503)
 
     @app.get("/health/ready", openapi_extra=openapi.describe_get("They should", failing=503))
     async def ready() -> Response:
         """Whether new requests should be sent here."""
-        good = service.batcher.alive and not service.state.draining
+        good = service.alive and not service.state.draining
         return respond({"ready": good}, 200 if good else 503)
 
     @app.get("/metrics", openapi_extra=openapi.describe_get("The figures", "text/plain"))
     async def metrics() -> Response:
         """Figures for Prometheus."""
-        service.meters.queue_rows.set(service.batcher.line.rows)
+        service.meters.queue_rows.set(service.waiting_rows)
+        service.meters.writing.set(service.writers.running)
+        service.meters.writing_line.set(service.writers.waiting)
         service.meters.remembered.set(len(service.memory))
         return Response(service.meters.render(), headers={"content-type": meters.CONTENT_TYPE})
 
@@ -118,14 +125,27 @@ def _add_models(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", openapi_extra=openapi.describe_get("The models"))
     async def models() -> Response:
         """The models, their labels, what a row holds, and how much may be asked at once."""
-        return respond({"models": [_describe(service, hosted) for hosted in service.models.values()]})
+        found = [_describe(service, hosted) for hosted in service.models.values()]
+        return respond(
+            {"object": "list", "data": [_as_entry(hosted) for hosted in service.models.values()], "models": found}
+        )
 
     for hosted in service.models.values():
         _add_model(app, service, hosted)
 
+    @app.get("/v1/models/{name}", include_in_schema=False)
     @app.post("/v1/models/{name}/predict", include_in_schema=False)
     async def unknown(name: str) -> Response:
-        raise Problem(404, "there is no such model", fix=nearest(name[:64], service.models))
+        raise _no_model(name, service)
+
+
+def _no_model(name: str, service: Service) -> Problem:
+    return Problem(404, "there is no such model", fix=nearest(name[:64], service.models))
+
+
+def _as_entry(hosted: Hosted) -> dict[str, Any]:
+    """A model as clients of OpenAI's API read it; nothing tells when it was made."""
+    return {"id": hosted.name, "object": "model", "created": 0, "owned_by": "tunesmith"}
 
 
 def _describe(service: Service, hosted: Hosted) -> dict[str, Any]:
@@ -140,13 +160,18 @@ def _describe(service: Service, hosted: Hosted) -> dict[str, Any]:
 def _add_model(app: FastAPI, service: Service, hosted: Hosted) -> None:
     extra = openapi.describe_predict(hosted, service.limits)
 
+    @app.get(f"/v1/models/{hosted.name}", openapi_extra=openapi.describe_get("The model"))
+    async def model() -> Response:
+        """This model alone."""
+        return respond({**_as_entry(hosted), **_describe(service, hosted)})
+
     @app.post(f"/v1/models/{hosted.name}/predict", openapi_extra=extra)
     async def predict(request: Request) -> Response:
         """Answer one row or a list of rows, in order."""
         limits = service.limits
         body = await bodies.read_body(request.headers, request.receive, limits)
         rows, several = bodies.make_rows(bodies.parse_json(body), hosted, limits)
-        asked = await asking.ask(service.batcher, hosted, rows, request.receive, limits.answer_s)
+        asked = await asking.ask(service.batcher_of(hosted), hosted, rows, request.receive, limits.answer_s)
         plain = [answer.model_dump(mode="json", exclude_none=True) for answer in asked.answers]
         answers = [
             {**answer, "id": service.memory.keep(hosted, row, answer)} for row, answer in zip(rows, plain, strict=True)
@@ -186,6 +211,7 @@ def _add_description(app: FastAPI, service: Service) -> None:
     schemas = openapi.shared_schemas()
     for hosted in service.models.values():
         schemas |= openapi.model_schemas(hosted)
+    schemas |= openai_description.schemas()
     found["components"] = {"schemas": schemas}
     if service.gate.key_hashes:
         found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -48,29 +48,30 @@ async def ask(
     try:
         batcher.line.join(request)
     except LineFull as full:
-        raise _no_room(full) from None
-    watch = loop.create_task(_watch(receive))
+        raise no_room(full) from None
+    watcher = loop.create_task(watch(receive))
     try:
-        await asyncio.wait((answered, watch), return_when=asyncio.FIRST_COMPLETED, timeout=patience_s + 5.0)
+        await asyncio.wait((answered, watcher), return_when=asyncio.FIRST_COMPLETED, timeout=patience_s + 5.0)
     finally:
-        watch.cancel()
+        watcher.cancel()
         batcher.line.leave(request)
     if request.error is not None:
         raise request.error
     if not answered.done():
-        if watch.done():
+        if watcher.done():
             raise ClientGone
         raise Problem(503, "there was no time left to answer", fix="try again later", retry_after_s=1.0)
     return request
 
 
-async def _watch(receive: Receive) -> None:
+async def watch(receive: Receive) -> None:
     """Return when the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _no_room(full: LineFull) -> Problem:
+def no_room(full: LineFull) -> Problem:
+    """What a client is told who found no room."""
     if full.late:
         message = "so much is waiting that this request could not be answered in time"
         return Problem(503, message, fix="try again later, or send fewer rows", retry_after_s=full.wait_s)

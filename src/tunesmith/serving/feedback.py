@@ -22,6 +22,8 @@ FIELDS = ("id", "right", "comment", "row")
 SAMPLE = 'send {"id": "…", "right": "…", "comment": "…"}'
 ID_CHARACTERS = 128
 SHOWN_LABELS = 20
+MOST_WRITTEN = 20_000
+"""Characters of a right answer that a model would have to write."""
 MOST_COMPARED = 250_000
 """Parts of a right answer times texts of its row that are compared: about a tenth of a second."""
 
@@ -41,7 +43,10 @@ def make_feedback(content: Any, models: dict[str, Hosted], memory: Memory, limit
     else:
         hosted, asked = _from_body(content, name, models, limits)
         row = asked.model_dump(mode="json", exclude_none=True)
-    corrected = _with_answer(content["right"], hosted, row)
+    if hosted.label_field is None:
+        message = f"no feedback is taken on answers of {hosted.name}: its task is {hosted.task.name}"
+        raise Problem(404, message, fix="change the conversation's file instead", field="id")
+    corrected = _with_answer(content["right"], hosted, hosted.label_field, row)
     return Feedback(name, hosted.name, hosted.digest, hosted.task.name, corrected, prediction, comment)
 
 
@@ -85,16 +90,16 @@ def _from_body(
     return hosted, bodies.make_row(content["row"], hosted, limits, "row.")
 
 
-def _with_answer(right: Any, hosted: Hosted, row: dict[str, Any]) -> dict[str, Any]:
+def _with_answer(right: Any, hosted: Hosted, field: str, row: dict[str, Any]) -> dict[str, Any]:
     """The row as `fit` reads it, with the right answer in it.
 
     Raises:
         Problem: the answer is none that the model can give (422).
     """
     _check_size(right, hosted, row)
-    labelled = {**row, hosted.label_field: right}
+    labelled = {**row, field: right}
     try:
-        checked = bodies.validate(hosted.task.Row, labelled, {hosted.label_field: "right"})
+        checked = bodies.validate(hosted.task.Row, labelled, {field: "right"})
     except Problem as problem:
         problem.field = problem.field or "right"  # the row was good without it
         raise
@@ -115,7 +120,9 @@ def _check_size(right: Any, hosted: Hosted, row: dict[str, Any]) -> None:
     names = hosted.labels.names
     texts = [text for value in row.values() if isinstance(value, list) for text in value]
     share = MOST_COMPARED // max(1, len(texts))  # each part of what is right is compared with each of them
-    if isinstance(right, str):
+    if isinstance(right, str) and hosted.labels.kind == "text":
+        most = MOST_WRITTEN
+    elif isinstance(right, str):
         most = 2 * sum(map(len, names)) + 1_000 + min(share, max(map(len, texts), default=0))
     elif isinstance(right, list) and hosted.labels.kind == "entities":
         most = sum(len(value) for value in row.values() if isinstance(value, str))

@@ -9,6 +9,7 @@ from typing import Any
 from tunesmith.serving.batching import log_fault
 from tunesmith.serving.bodies import ClientGone
 from tunesmith.serving.meters import OTHER
+from tunesmith.serving.openai import shape_for
 from tunesmith.serving.problems import FAULT, Problem, to_json
 from tunesmith.serving.security import HEADERS
 from tunesmith.serving.service import Service
@@ -45,11 +46,11 @@ def guard(app: App, service: Service) -> App:
         except ClientGone:
             return
         except Problem as problem:
-            await _send_problem(problem, send_with_headers)
+            await _send_problem(problem, scope["path"], send_with_headers)
         except Exception as error:
             log_fault(error)
             if not started:
-                await _send_problem(FAULT, send_with_headers)
+                await _send_problem(FAULT, scope["path"], send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", OTHER)
             service.meters.see_request(route, status, time.perf_counter() - began)
@@ -57,11 +58,12 @@ def guard(app: App, service: Service) -> App:
     return guarded
 
 
-async def _send_problem(problem: Problem, send: Send) -> None:
-    body = to_json(problem.content())
+async def _send_problem(problem: Problem, path: str, send: Send) -> None:
+    status, content = shape_for(path)(problem)
+    body = to_json(content)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     headers += [(name.encode(), value.encode()) for name, value in problem.headers().items()]
     if problem.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

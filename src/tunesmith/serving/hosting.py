@@ -14,8 +14,9 @@ from pydantic import BaseModel
 
 from tunesmith import api, asking, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
-from tunesmith.contracts import Column, Labels, Task
+from tunesmith.contracts import Column, Labels, Task, Writes
 from tunesmith.errors import UserError
+from tunesmith.predictor import Predictor
 from tunesmith.serving.prepacking import prepack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -39,7 +40,7 @@ class Hosted:
     """
 
     name: str
-    predictor: api.Predictor
+    predictor: Predictor
     card: str | None = None
     report: str | None = None
     manifest_sha256: str = ""
@@ -63,9 +64,9 @@ class Hosted:
         return tuple(column for column in self.task.columns if column.role == "text")
 
     @property
-    def label_field(self) -> str:
-        """Field of a row that holds the right answer."""
-        return next(column.name for column in self.task.columns if column.role == "label")
+    def label_field(self) -> str | None:
+        """Field of a row that holds the right answer; None where none does, as in conversations."""
+        return next((column.name for column in self.task.columns if column.role == "label"), None)
 
     @property
     def digest(self) -> str:
@@ -180,12 +181,14 @@ def _load(name: str, folder: Path, precision: str) -> Hosted:
         message = "bf16 was asked for, but this processor has no instructions for it and would be slower"
         raise UserError(message, fix="leave --precision out")
     packed = prepack(predictor.model, torch.bfloat16 if in_bf16 else torch.float32)
+    if isinstance(predictor.task, Writes):
+        predictor.model.set_packed(False)  # once and for all: no thread may switch it while another one writes
     documents = _read(folder / CARD), _read(folder / REPORT)
     version, autocast = _digest(folder / FACTS), in_bf16 and not packed
     return Hosted(name, predictor, *documents, version, precision, autocast, find_most_tokens(predictor))
 
 
-def find_most_tokens(predictor: api.Predictor) -> int | None:
+def find_most_tokens(predictor: Predictor) -> int | None:
     """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
     task, model = predictor.task, predictor.model
     long = "a " * (4 * model.max_tokens)

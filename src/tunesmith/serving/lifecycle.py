@@ -28,6 +28,8 @@ from tunesmith.serving.service import Service
 
 BACKLOG = 1024
 SWITCH_S = 0.0005
+WRITING_SHARE = 0.8
+"""Of `Limits.grace_s`, how much texts get that are being written at the end; what is cut then is sent in the rest."""
 
 
 class RunningServer:
@@ -69,7 +71,7 @@ class RunningServer:
         Raises:
             Exception: what ended the server before it began.
         """
-        self.service.batcher.start()
+        self.service.start()
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
@@ -94,10 +96,11 @@ class RunningServer:
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result()
         self._thread.join()
-        self.service.batcher.stop(self.service.limits.grace_s)
+        self.service.stop()
 
     async def _drain(self) -> None:
         self.service.state.draining = True
+        self.service.writers.finish_within(WRITING_SHARE * self.service.limits.grace_s)
         until = time.monotonic() + self.service.limits.linger_s
         while select.select([self._listener], [], [], 0)[0] and time.monotonic() < until:
             await asyncio.sleep(0)

@@ -106,7 +106,7 @@ def describe_predict(hosted: Hosted, limits: Limits) -> dict[str, Any]:
 
 def describe_feedback(models: dict[str, Hosted]) -> dict[str, Any]:
     """The path of feedback, for `openapi_extra`."""
-    hosted = next(iter(models.values()))
+    hosted = next((one for one in models.values() if one.label_field is not None), next(iter(models.values())))
     sample = {
         "id": f"{hosted.name}.0123456789abcdef01234567",
         "right": _sample_right(hosted),
@@ -131,7 +131,7 @@ def _sample_right(hosted: Hosted) -> Any:
         return 1.0
     if labels.names and labels.kind == "single":
         return labels.names[0]
-    field = hosted.task.Row.model_json_schema()["properties"][hosted.label_field]
+    field = hosted.task.Row.model_json_schema()["properties"].get(hosted.label_field, {})
     takes_list = any(option.get("type") == "array" for option in (field, *field.get("anyOf", ())))
     if listed:
         return listed[0][:1] if takes_list else listed[0][0]

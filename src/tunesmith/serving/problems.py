@@ -17,6 +17,7 @@ class Problem(Exception):
         fix: what the client can do, as an imperative sentence.
         field: the part of the body at fault, such as "text" or "3.text".
         retry_after_s: after how many seconds it is worth another try.
+        code: a name for programs, where the status does not say enough.
 
     Example:
         >>> Problem(413, "the body is too large", fix="send fewer rows").content()
@@ -24,7 +25,14 @@ class Problem(Exception):
     """
 
     def __init__(
-        self, status: int, message: str, *, fix: str, field: str | None = None, retry_after_s: float | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        fix: str,
+        field: str | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -32,6 +40,7 @@ class Problem(Exception):
         self.fix = fix
         self.field = field
         self.retry_after_s = retry_after_s
+        self.code = code
 
     def content(self) -> dict[str, Any]:
         """The body of the answer."""

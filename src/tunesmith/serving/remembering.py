@@ -64,7 +64,7 @@ class Memory:
             Its id: the model's name, a dot, 24 random hexadecimal digits.
         """
         name = f"{hosted.name}.{secrets.token_hex(12)}"
-        asked = row.model_dump(mode="json", exclude_none=True, exclude={hosted.label_field})
+        asked = row.model_dump(mode="json", exclude_none=True, exclude={hosted.label_field or ""})
         both = to_json(asked), to_json(prediction)
         with self._turn:
             now = self._clock()

@@ -30,6 +30,7 @@ from tunesmith.contracts import (
     Samples,
     Tags,
 )
+from tunesmith.errors import DataError
 from tunesmith.guessing import count_loss, score_guesses
 from tunesmith.model import Model
 from tunesmith.tasks import writing_baselines
@@ -90,6 +91,11 @@ class TextToText:
     def labels(self, rows: Sequence[Any]) -> Labels:
         """No names; the statistics say how long right answers are, and whether they are Chinese."""
         pairs = [(self._source(row), references(row)[0]) for row in rows if row.target is not None]
+        if not pairs:
+            raise DataError(
+                "no row says what is to be written",
+                fix="give rows with a target, or the right column: --set data.columns.target=…",
+            )
         facts = target_facts(pairs)
         if self.config.language != "auto":
             facts["chinese"] = float(self.config.language == "zh")
@@ -140,9 +146,11 @@ class TextToText:
     def write(self, model: Model, items: Sequence[Encoded]) -> list[Any]:
         """What the model writes from each prompt, and whether it came to its end."""
         how = self.config.decoding()
-        written = generation.write(model, [prompt_of(item) for item in items], how, [item.row for item in items])
+        prompts = [prompt_of(item) for item in items]
+        written = generation.write(model, prompts, how, [item.row for item in items])
         texts = model.target_tokenizer.batch_decode(written, skip_special_tokens=True)
-        ended = [len(ids) < how.max_new_tokens for ids in written]
+        most = [min(how.max_new_tokens, generation.room(model, prompt)) for prompt in prompts]
+        ended = [len(ids) < limit for ids, limit in zip(written, most, strict=True)]
         return [(text.strip(), is_ended) for text, is_ended in zip(texts, ended, strict=True)]
 
     def signature(self, golds: Sequence[Any], labels: Labels) -> str:

@@ -9,13 +9,14 @@ const FIRST_LABELS = 5;
 const FIRST_RANKS = 10;
 const LONG_CHARACTERS = 60;
 const COLOURS = 6;
+const NOTHING = { span: "answer.none", written: "answer.nothing" };
 
 /** What kind of answer it is; the server's tasks are told apart by what they give. */
 export function kindOf(answer) {
   if (Array.isArray(answer.entities)) return "entities";
   if (typeof answer.choice === "number") return "choice";
   if (Array.isArray(answer.ranking)) return "ranking"; // its first text is called answer, as a span's text is
-  if (typeof answer.answer === "string") return "span";
+  if (typeof answer.answer === "string") return "start" in answer ? "span" : "written";
   if (Array.isArray(answer.label)) return "several";
   return typeof answer.label === "number" || isVector(answer) ? "number" : "one";
 }
@@ -40,7 +41,7 @@ export function isWithheld(answer) {
 function textOf(answer) {
   const kind = kindOf(answer);
   if (kind === "choice") return answer.text;
-  return kind === "span" || kind === "ranking" ? answer.answer : answer.label;
+  return ["span", "ranking", "written"].includes(kind) ? answer.answer : answer.label;
 }
 
 /** The answer in a few words, for lists and screen readers. */
@@ -55,7 +56,7 @@ export function summarize(answer) {
 
 function shortLabels(answer, kind) {
   if (kind === "several") return answer.label.join(", ") || word("labels.none");
-  return kind === "one" ? answer.label : shorten(textOf(answer), LONG_CHARACTERS) || word("answer.none");
+  return kind === "one" ? answer.label : shorten(textOf(answer), LONG_CHARACTERS) || word(NOTHING[kind] ?? "answer.none");
 }
 
 /** What was saved as right, in a few words; of choices and candidates, whatever stands for them, their texts. */
@@ -81,6 +82,7 @@ export function showAnswer(item, model) {
   const kind = kindOf(answer);
   if (kind === "entities") return showEntities(item, model);
   if (kind === "span") return showSpan(item);
+  if (kind === "written") return showWritten(answer);
   if (kind === "choice") return make("div", { class: "stack" }, showLabel(answer), showChoices(item));
   if (kind === "ranking") return make("div", { class: "stack" }, showLabel(answer), showRanking(answer));
   if (kind === "number") {
@@ -94,6 +96,14 @@ export function showAnswer(item, model) {
 function showSpan({ answer, row }) {
   const found = answer.answer ? [{ start: answer.start, end: answer.end, label: "", abstained: answer.abstained }] : [];
   return make("div", { class: "stack" }, showLabel(answer), markText(row.context, found, []));
+}
+
+/** A text that the model wrote, with its line ends; where it was cut, that is said. */
+function showWritten({ answer, finished }) {
+  const text = make("p", { class: "text written", dir: "auto" }, answer);
+  if (!answer) say(text, "answer.nothing");
+  const cut = finished === false ? [say(make("p", { class: "note warn" }), "answer.cut")] : [];
+  return make("div", { class: "stack" }, text, ...cut);
 }
 
 function showLabel(answer) {
@@ -222,7 +232,7 @@ export function showBriefly(answer) {
   if (kind === "entities" || kind === "number") return say(make("span", { class: kind === "number" ? "brief" : "soft" }), () => summarize(answer));
   const labels = kind === "several" ? answer.label.join(", ") : textOf(answer);
   const name = make("span", { class: isWithheld(answer) ? "brief withheld" : "brief", dir: "auto" }, labels);
-  if (!labels) say(name, kind === "span" ? "answer.none" : "labels.none");
+  if (!labels) say(name, NOTHING[kind] ?? "labels.none");
   const box = make("div", { class: "brief-box" }, name);
   if (typeof answer.probability === "number") box.append(say(make("span", { class: "soft small" }), () => formatShare(answer.probability)));
   if (isWithheld(answer)) box.append(say(make("span", { class: "badge warn" }), "answer.unsure"));

@@ -6,7 +6,7 @@ import { countCharactersOf, partsOf } from "./rows.js";
 import { describeTrouble, toldBy } from "./trouble.js";
 import { count, formatNumber, say, word } from "./words.js";
 
-const NAMES = { text_b: "field.text_b", question: "field.question", context: "field.context", choices: "field.choices", candidates: "field.candidates" };
+const NAMES = { text_b: "field.text_b", question: "field.question", context: "field.context", choices: "field.choices", candidates: "field.candidates", control: "field.control" };
 
 let fields = []; // {name, title, required, isList, isShown, input, problem}
 let sheet = null;
@@ -196,7 +196,7 @@ function takeDrops(form) {
     if (!hasFile(event)) return;
     event.preventDefault();
     form.classList.remove("dropping");
-    if (model) takeFile(event.dataTransfer.files[0]);
+    if (model && !form.hidden) takeFile(event.dataTransfer.files[0]);
   });
 }
 

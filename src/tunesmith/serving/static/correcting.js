@@ -70,6 +70,7 @@ function editorOf(item, model) {
   if (kind === "choice" || kind === "ranking") return placeEditor(item, model, kind === "ranking");
   const before = item.right ?? (kind === "entities" ? answer.entities : answer.label ?? answer.similarity ?? 0);
   if (kind === "entities") return entityEditor(item.row.text, before, model.labels);
+  if (kind === "written") return textEditor(item.right ?? answer.answer);
   if (kind === "span") return spanEditor(item.right ? item.right[0] ?? "" : answer.answer);
   return kind === "number" ? numberEditor(before) : labelEditor(before, model, answer, kind === "several");
 }
@@ -80,6 +81,14 @@ function spanEditor(before) {
   input.value = before;
   const node = make("div", { class: "field" }, say(make("label", { for: input.id }), "correct.span"), input);
   return { node, begin: () => input.select(), read: () => (input.value.trim() ? [input.value.trim()] : []) };
+}
+
+/** A text as it should have been written. */
+function textEditor(before) {
+  const input = make("textarea", { id: freshId("written"), rows: 4, dir: "auto" });
+  input.value = before;
+  const node = make("div", { class: "field" }, say(make("label", { for: input.id }), "correct.written"), input);
+  return { node, begin: () => input.select(), read: () => input.value.trim() || null };
 }
 
 function numberEditor(before) {

@@ -6,11 +6,13 @@ import { formatNumber, say, word } from "./words.js";
 const FIRST_LABELS = 12;
 const TASKS = {
   "answer-selection": "task.answer_selection",
+  chat: "task.chat",
   embedding: "task.embedding",
   "multiple-choice": "task.multiple_choice",
   "question-answering": "task.question_answering",
   "relation-extraction": "task.relation_extraction",
   "text-classification": "task.text_classification",
+  "text-to-text": "task.text_to_text",
   "token-classification": "task.token_classification",
 };
 
