@@ -78,6 +78,7 @@ class Conversation:
     ) -> None:
         from tunesmith import chatting
         from tunesmith.config import resolve
+        from tunesmith.errors import ConfigError
         from tunesmith.tasks.decoding_options import DecodingOptions
 
         self._predictor, self._reply, self._filter = predictor, chatting.reply, output_filter
@@ -85,6 +86,10 @@ class Conversation:
         names = DecodingOptions.model_fields
         fitted: dict[str, Any] = {name: getattr(predictor.task.config, name) for name in names}
         self._decoding = resolve(DecodingOptions, {**fitted, "beams": 1}, settings=settings).decoding()
+        if self._decoding.beams > 1:
+            raise ConfigError(
+                "beams know their answer at the end only, so none can be shown as it grows", fix="leave beams out"
+            )
         self._system = system
         self.messages: list[dict[str, str]] = []
         self.reset()
