@@ -205,3 +205,10 @@ def test_from_nothing_to_answers_by_command(tmp_path: Path) -> None:
     told = run.invoke(app, ["predict", str(out), "the red cat"])
     assert told.exit_code == 0, told.output
     assert "cat red" in told.output
+    shorter = run.invoke(app, ["predict", str(out), "the red cat", "--set", "task.max_new_tokens=1"])
+    assert shorter.exit_code == 0, shorter.output
+    assert "cat red" not in shorter.output
+    refused = run.invoke(app, ["evaluate", str(out), "--data", str(data), "--set", "task.prefix=x"])
+    assert refused.exit_code == 2
+    assert "task.prefix cannot be changed in a finished model" in refused.output
+    assert "max_new_tokens" in refused.output

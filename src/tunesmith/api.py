@@ -86,13 +86,18 @@ def fit_events(
     return trackers.track(fitting.run(config, train, dev, in_one_go=in_one_go), config)
 
 
-def load(folder: str | Path) -> Predictor:
+def load(folder: str | Path, *, options: Mapping[str, Any] | None = None) -> Predictor:
     """Load a finished folder.
+
+    Args:
+        folder: the finished model.
+        options: of its task, where answers are to be given in another way than in training, such as {"beams": 4}.
 
     Raises:
         ModelError: it is missing, unfinished or damaged.
+        ConfigError: an option says what was learnt, or does not fit.
     """
-    return Predictor(artifact.read_artifact(folder))
+    return Predictor(artifact.read_artifact(folder), options)
 
 
 def evaluate(

@@ -40,12 +40,26 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file o
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder that fit wrote.")]
 
 
-def read_options(settings: Sequence[str] | None, *, skip_bad: bool, labels_required: bool) -> Any:
-    """How a file is read: the data.columns and data.format settings apply here, too."""
+def read_options(
+    settings: Sequence[str] | None, *, skip_bad: bool, labels_required: bool, lets_task: bool = False
+) -> Any:
+    """How a file is read: the data.columns and data.format settings apply here, too.
+
+    Args:
+        settings: KEY=VALUE.
+        skip_bad: set bad rows aside.
+        labels_required: a row without its right answer is bad.
+        lets_task: options of the task are somebody else's, see `task_options`.
+
+    Raises:
+        ConfigError: a setting has no effect here.
+    """
     from tunesmith.config import apply_settings, resolve_config
     from tunesmith.data import ReadOptions
 
     given = apply_settings({}, settings or [])
+    if lets_task:
+        given.pop("task", None)
     foreign = [name for name in given if name != "data"] + [
         f"data.{key}" for key in given.get("data", {}) if key not in ("columns", "format")
     ]
@@ -55,6 +69,13 @@ def read_options(settings: Sequence[str] | None, *, skip_bad: bool, labels_requi
     return ReadOptions(
         mapping=section.columns, format=section.format, skip_bad=skip_bad, labels_required=labels_required
     )
+
+
+def task_options(settings: Sequence[str] | None) -> dict[str, Any]:
+    """Options of the task among the settings: how answers are given."""
+    from tunesmith.config import apply_settings
+
+    return dict(apply_settings({}, settings or []).get("task", {}))
 
 
 def print_json(content: Any) -> None:

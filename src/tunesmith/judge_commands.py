@@ -18,6 +18,7 @@ from tunesmith.command_basics import (
     Verbose,
     print_json,
     read_options,
+    task_options,
 )
 
 
@@ -43,11 +44,11 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         with guarded() as console:
             from tunesmith.console import show_evaluation, show_next, working
 
-            options = read_options(setting, skip_bad=skip_bad, labels_required=True)
+            options = read_options(setting, skip_bad=skip_bad, labels_required=True, lets_task=True)
             with working(console, "scoring"):
                 from tunesmith import api
 
-                found = api.load(folder)
+                found = api.load(folder, options=task_options(setting))
                 metrics = found.evaluate(data, options=options, abstain=abstain)
             show_evaluation(console, metrics, found.artifact.metrics, verbose=verbose)
             if not verbose and data != "-":

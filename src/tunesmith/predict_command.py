@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.command_basics import Abstain, Folder, Guarded, Overwrite, Settings, SkipBad, read_options
+from tunesmith.command_basics import Abstain, Folder, Guarded, Overwrite, Settings, SkipBad, read_options, task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,13 +61,13 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
             from tunesmith.output_files import check_target
 
             check_target(out or "-", overwrite=overwrite)
-            options = read_options(setting, skip_bad=skip_bad, labels_required=False)
+            options = read_options(setting, skip_bad=skip_bad, labels_required=False, lets_task=True)
             from tunesmith.console import working
 
             with working(console, "loading"):
                 from tunesmith import api
 
-                predictor = api.load(folder)
+                predictor = api.load(folder, options=task_options(setting))
                 answer = _triples_answerer(predictor, relations) if relations is not None else None
             answer = answer or _answerer(predictor, abstain, console)
             if texts and out is None:

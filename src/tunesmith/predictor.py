@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,10 +26,10 @@ from tunesmith.artifact import Artifact
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Labels, Task
 from tunesmith.data.rejects import shorten
-from tunesmith.errors import DataError, UserError
+from tunesmith.errors import ConfigError, DataError, UserError
 from tunesmith.evaluation.scoring import score_predictions, to_json
 from tunesmith.model import Model
-from tunesmith.tasks import make_task
+from tunesmith.tasks import TASKS, make_task
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ class Judged:
 class Predictor:
     """A finished model that answers rows.
 
+    Args:
+        found: its folder.
+        options: of its task, where answers are to be given in another way than in training, such as {"beams": 4}.
+
+    Raises:
+        ConfigError: an option says what was learnt, or does not fit.
+
     Attributes:
         artifact: its folder, facts, labels and metrics.
         task: its task.
@@ -59,10 +66,12 @@ class Predictor:
         calibration: what is done to its probabilities; None in folders without one.
     """
 
-    def __init__(self, found: Artifact) -> None:
+    def __init__(self, found: Artifact, options: Mapping[str, Any] | None = None) -> None:
         self.artifact = found
         stored = dict(found.facts["task"])
-        self.task: Task = make_task(stored.pop("name"), stored)
+        name = stored.pop("name")
+        _refuse_learnt(name, options or {})
+        self.task: Task = make_task(name, {**stored, **(options or {})})
         stored = found.calibration
         self.calibration = None if stored is None else calibrating.from_json(stored, found.labels)
         self.model: Model = artifact_loading.load_weights(found)
@@ -226,3 +235,12 @@ class Predictor:
 def _unseen(task: Task, labels: Labels, rows: Sequence[Any]) -> dict[str, int]:
     """How often right answers stand in the rows that the model never learnt and so cannot give."""
     return dict(Counter(name for row in rows for name in task.answers(row, labels) if name not in labels.names))
+
+
+def _refuse_learnt(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option that is not about how answers are given."""
+    free = TASKS[name].tags.free_options
+    fixed = [option for option in options if option not in free]
+    if fixed:
+        may = f"of {name} these may be set: {', '.join(sorted(free))}" if free else f"{name} has nothing to set here"
+        raise ConfigError(f"task.{fixed[0]} cannot be changed in a finished model", fix=may)

@@ -72,6 +72,7 @@ class Tags:
         has_head: of a task: something stands on the trunk that a method can train by itself.
         regroups: of a task: its groups are dealt anew in each epoch, with as many items in each.
         chosen_by: of a task: the score that picks the best weights, where that is not its headline.
+        free_options: of a task: options of how answers are given, which may still be changed when nothing is learnt.
     """
 
     head_only: bool = False
@@ -85,6 +86,7 @@ class Tags:
     has_head: bool = True
     regroups: bool = False
     chosen_by: str | None = None
+    free_options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

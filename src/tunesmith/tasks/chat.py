@@ -67,7 +67,13 @@ class Chat:
     }
     Config: ClassVar[type[BaseModel]] = ChatConfig
     better: ClassVar[Literal["max", "min"]] = "min"
-    tags: ClassVar[Tags] = Tags(trunk=frozenset({"decoder"}), units="tokens", has_head=False, chosen_by="loss")
+    tags: ClassVar[Tags] = Tags(
+        trunk=frozenset({"decoder"}),
+        units="tokens",
+        has_head=False,
+        chosen_by="loss",
+        free_options=DecodingOptions.names(),
+    )
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
 
     def __init__(self, config: ChatConfig) -> None:

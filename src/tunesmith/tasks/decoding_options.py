@@ -30,6 +30,11 @@ class DecodingOptions(Section):
     length_penalty: float = 1.0
     """Of beam search: above 0 longer answers are liked, below 0 shorter ones."""
 
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """These options alone, without those that a task adds."""
+        return frozenset(DecodingOptions.model_fields)
+
     def decoding(self, seed: int = 13) -> Decoding:
         """The same for `generation`."""
-        return Decoding(**{name: getattr(self, name) for name in DecodingOptions.model_fields}, seed=seed)
+        return Decoding(**{name: getattr(self, name) for name in self.names()}, seed=seed)

@@ -77,7 +77,11 @@ class TextToText:
     Config: ClassVar[type[BaseModel]] = TextToTextConfig
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(
-        trunk=frozenset({"decoder", "encoder-decoder"}), units="tokens", has_head=False, chosen_by="loss"
+        trunk=frozenset({"decoder", "encoder-decoder"}),
+        units="tokens",
+        has_head=False,
+        chosen_by="loss",
+        free_options=DecodingOptions.names(),
     )
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
 
