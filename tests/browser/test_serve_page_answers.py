@@ -172,7 +172,7 @@ def test_a_long_run_is_stopped_and_goes_on(address: str, open_page: OpenPage) ->
     page.fill("#field-text", "\n".join(f"text {number}" for number in range(12)))
     page.click("#send")
     page.wait_for_selector(".progress:has-text('it goes on in 1 second')")
-    page.click("text=Stop")
+    page.click(".progress >> text=Stop")
     page.wait_for_selector("text=8 rows are not answered yet.")
     ask(page, "another text in between")
     page.click(".history-line >> nth=1")

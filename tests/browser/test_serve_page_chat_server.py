@@ -15,7 +15,7 @@ import pytest
 
 from tests.browser.conftest import OpenPage
 from tests.browser.served import find_address, ready
-from tests.tiny import make_tiny_trunk
+from tests.tiny import make_rows, make_tiny_trunk
 
 SAID = ("User: where is the green clock", "Assistant: in the hall", "System: be short")
 
@@ -28,10 +28,10 @@ def chat_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     folder = tmp_path_factory.mktemp("chat")
     trunk = make_tiny_trunk(folder / "trunk", "llama", texts=SAID * 9, seed=3)
-    turns = [{"role": "user", "content": "where is it"}, {"role": "assistant", "content": "in the hall"}]
+    chats = [{"instruction": row["text"], "output": "in the hall"} for row in make_rows(12)]
     quick = [f"model.name={trunk}", "task.name=chat", "train.max_steps=1", "evaluate.baselines=false"]
     quick += ["evaluate.resamples=100", "task.max_new_tokens=12"]
-    api.fit([{"messages": turns} for _ in range(12)], out=folder / "talk", settings=quick)
+    api.fit(chats, out=folder / "talk", settings=quick)
     command = [sys.executable, "-m", "tunesmith", "serve", "talk", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "COLUMNS": "200"}
     with subprocess.Popen(
@@ -66,6 +66,7 @@ def test_the_page_shows_what_the_server_writes(chat_address: str, open_page: Ope
         send(page, text)
         messages.append({"role": "user", "content": text})
         wanted = ask_server(chat_address, messages)
+        assert wanted.strip(), "a model that says nothing would show nothing here"
         assert page.locator(".assistant .message-text").all_text_contents()[-1] == wanted
         messages.append({"role": "assistant", "content": wanted})
     assert page.inner_text("#chat-trouble") == ""

@@ -4,14 +4,13 @@ import { countCharacters, shorten } from "./characters.js";
 import { readWish, showSettings, startSettings } from "./chat_settings.js";
 import { beginAnew, conversationWith, fitMessages, keepConversations, messagesOf } from "./conversations.js";
 import { announce, get, isSendKey, make } from "./dom.js";
+import { addMessage, following, scrollDown } from "./messages.js";
 import { ServiceError } from "./service.js";
 import { talk } from "./talking.js";
 import { describeTrouble } from "./trouble.js";
 import { formatNumber, say, word } from "./words.js";
 
-const NEAR_PX = 32;
 const MOST_ANNOUNCED = 1_000;
-const ENDS = { length: "chat.cut", stopped: "trouble.stopped", cut: "chat.broke_off" };
 
 let model = null;
 let conversation = null;
@@ -75,7 +74,8 @@ function startAnew() {
 
 /** Write down the whole conversation as it is. */
 function draw() {
-  get("chat-messages").replaceChildren(...conversation.turns.map((turn) => messageOf(turn).node));
+  get("chat-messages").replaceChildren();
+  for (const turn of conversation.turns) show(turn);
   get("chat-trouble").replaceChildren();
   say(get("chat-left-out"), () => "");
   showProblem(() => "");
@@ -85,35 +85,16 @@ function draw() {
   if (conversation.turns.at(-1)?.role === "user") offerAgain(new ServiceError("stopped"));
 }
 
+function show(turn) {
+  return addMessage(turn, model.name, () => turn === writing?.turn);
+}
+
 function drawEmptiness() {
   const isEmpty = conversation.turns.length === 0;
   get("chat-log").hidden = isEmpty;
   get("chat-empty").hidden = !isEmpty;
   get("chat-new").hidden = isEmpty;
   get("chat-example").hidden = !isEmpty || !exampleOf(model);
-}
-
-/** A message: its element, and what adds to its text. */
-function messageOf(turn) {
-  const author = make("p", { class: "message-author", dir: "auto" }, model.name);
-  if (turn.role === "user") say(author, "chat.you");
-  const text = document.createTextNode(turn.content);
-  const note = make("p", { class: "hint" });
-  const node = make("li", { class: `message ${turn.role}` }, author, make("p", { class: "text message-text", dir: "auto" }, text), note);
-  const refresh = () => {
-    const isWriting = turn === writing?.turn;
-    node.setAttribute("aria-busy", String(isWriting));
-    say(note, () => noteOf(turn, isWriting));
-  };
-  refresh();
-  return { node, refresh, add: (piece) => text.appendData(piece) };
-}
-
-function noteOf({ role, content, end }, isWriting) {
-  if (role === "user") return "";
-  if (isWriting) return word("chat.writing");
-  if (ENDS[end]) return word(ENDS[end]);
-  return content.trim() ? "" : word("chat.nothing");
 }
 
 function send() {
@@ -126,7 +107,7 @@ function send() {
   if (!wish) return;
   conversation.turns.push({ role: "user", content: text });
   fillBox("");
-  get("chat-messages").append(messageOf(conversation.turns.at(-1)).node);
+  show(conversation.turns.at(-1));
   answer(wish);
 }
 
@@ -136,8 +117,7 @@ async function answer(wish) {
   const messages = chooseMessages();
   writing = mine;
   conversation.turns.push(mine.turn);
-  const message = messageOf(mine.turn);
-  get("chat-messages").append(message.node);
+  const message = show(mine.turn);
   get("chat-trouble").replaceChildren();
   drawEmptiness();
   showBusy(true);
@@ -155,7 +135,7 @@ async function answer(wish) {
   }
   if (trouble && !(trouble instanceof ServiceError)) throw trouble;
   if (trouble && trouble.kind !== "stopped") mine.turn.end = "cut";
-  end(mine, message, trouble);
+  finish(mine, message, trouble);
 }
 
 /** What is sent of the conversation; where that is not all of it, it is told. */
@@ -167,7 +147,7 @@ function chooseMessages() {
 }
 
 /** An answer has ended, well or not. What it says stays; one that says nothing for a fault is no answer. */
-function end(mine, message, trouble) {
+function finish(mine, message, trouble) {
   const { turn, conversation: its } = mine;
   const isNone = trouble && !turn.content;
   if (isNone) its.turns.splice(its.turns.indexOf(turn), 1);
@@ -248,16 +228,4 @@ function showBusy(isBusy) {
   const stop = get("chat-stop");
   if (!isBusy && stop === document.activeElement) get("chat-text").focus();
   stop.hidden = !isBusy;
-}
-
-/** Change the messages; who is at their end stays there, who reads further up is left alone. */
-function following(change) {
-  const log = get("chat-log");
-  const isNear = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
-  change();
-  if (isNear) scrollDown();
-}
-
-function scrollDown() {
-  get("chat-log").scrollTop = get("chat-log").scrollHeight;
 }
