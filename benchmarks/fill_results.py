@@ -95,6 +95,7 @@ def understanding() -> dict[str, str]:
     for way, run in (read_result("squad_answers") or {"runs": {}})["runs"].items():
         for name in ("exact_match", "f1"):
             figures[f"squad {way} {name}"] = interval(run["scores"][name])
+        figures[f"squad {way} seconds"] = f"{run['command_s']:,.0f}"
     for name, run in (read_result("embedding") or {"runs": {}})["runs"].items():
         for key in ("tfidf", "before", "after"):
             figures[f"embedding {name} {key}"] = f"{run[key]['value']:.3f}"

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -77,6 +78,44 @@ def test_scores_by_hand() -> None:
         "answerable": 3 / 4,
     }
     assert TASK.headline(LABELS) == "mrr"
+
+
+def test_a_lone_candidate_has_a_probability_only_where_it_is_judged_by_itself() -> None:
+    """The softmax of one number is 1."""
+    parts = [[(["a"], [1.0])], [(["a", "b"], [0.3, 0.7])]]
+    lone, two = (TASK.join(part, LABELS) for part in parts)
+    assert (lone.answer, lone.probability, two.probability) == ("a", None, 0.7)
+    pointwise = make_task("answer-selection", {"loss": "pointwise"})
+    assert pointwise.join([(["a"], [0.2])], LABELS).probability == 0.2
+    golds = [RightCandidates((), ("a",)), RightCandidates((1,), ("a", "b")), RightCandidates((0,), ("a",))]
+    beliefs = TASK.beliefs([lone, two, lone], golds, LABELS)
+    assert beliefs.probabilities.tolist() == [0.7]
+    assert beliefs.truths.tolist() == [True]
+    assert beliefs.rows.tolist() == beliefs.answer_rows.tolist() == [1]
+    revised = TASK.revise([lone, two, lone], np.array([0.6]), LABELS)
+    assert [one.probability for one in revised] == [None, 0.6, None]
+    assert [TASK.withhold(one, 0.5).abstained for one in revised] == [True, False, True]
+    assert TASK.beliefs([lone], None, LABELS).probabilities.shape == (0,)
+
+
+def test_lone_candidates_do_not_touch_calibration(trunk: Path, tmp_path: Path) -> None:
+    rows = questions(40)
+    lone = [{"question": f"lone {n}", "candidates": ["the film too"], "labels": [n % 2]} for n in range(20)]
+    settings = ["train.max_steps=2", "evaluate.resamples=100", f"model.name={trunk}", "task.name=answer-selection"]
+    settings += ["evaluate.baselines=false"]
+    plain, beside = (
+        api.fit(rows, dev=dev, out=tmp_path / name, settings=settings).metrics
+        for name, dev in (("plain", rows), ("beside", [*rows, *lone]))
+    )
+    assert (beside["calibration"]["rows"], beside["calibration"]["answers"]) == (60, 40)
+    for key in ("before", "after", "reliability"):
+        assert beside["calibration"][key] == plain["calibration"][key]
+    for name in ("mrr", "precision_at_1", "map"):
+        assert beside["scores"][name]["value"] == plain["scores"][name]["value"]
+    answers = api.load(tmp_path / "beside").predict(lone, abstain=0.5)
+    assert all(answer.probability is None and answer.abstained for answer in answers)
+    only = api.fit(rows, dev=lone, out=tmp_path / "only", settings=settings).metrics
+    assert (only["calibration"]["answers"], only["calibration"]["after"]) == (0, None)
 
 
 def test_counts_of_rows_add_and_a_row_without_right_ones_is_only_counted() -> None:

@@ -1,5 +1,6 @@
 """Competitors of the classifier: they learn what can be learnt, repeat exactly and survive odd data."""
 
+import doctest
 import random
 import warnings
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 from tunesmith.contracts import Baseline
 from tunesmith.errors import DataError
+from tunesmith.tasks import cosine_baselines
 from tunesmith.tasks.classification_baselines import FrozenProbe, Majority, TfidfLogistic
 
 KINDS = ["single", "multi", "number"]
@@ -219,3 +221,26 @@ def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
     make(FrozenProbe, "single").predict(news("single", 400, 1), news("single", 20, 2), SimpleNamespace(rows=counted))
     assert asked == [50, 20]
+
+
+def test_cosines_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctest.testmod(cosine_baselines).failed == 0
+    draw = np.random.default_rng(0)
+    table = {f"t{place}": draw.normal(size=3) for place in range(9)}
+    rows = [(f"t{place}", [f"t{other}" for other in range(1 + place % 4)]) for place in range(9)]
+    for size in (512, 2):
+        monkeypatch.setattr(cosine_baselines, "_ROWS_AT_ONCE", size)
+        found = list(cosine_baselines.likenesses(rows, lambda texts: np.array([table[text] for text in texts])))
+        for (text, others), cosines in zip(rows, found, strict=True):
+            one = table[text] / np.linalg.norm(table[text])
+            assert cosines == pytest.approx([one @ table[other] / np.linalg.norm(table[other]) for other in others])
+
+
+def test_equal_texts_share_their_vector() -> None:
+    asked: list[list[str]] = []
+    rows = [("a", "b"), ("b", "a")]
+    found = cosine_baselines.vectors_by_row(rows, lambda texts: asked.append(list(texts)) or np.eye(2))
+    assert asked == [["a", "b"]]
+    assert found[0][1] is found[1][0]
+    assert found[0][0].tolist() == [1.0, 0.0]
+    assert cosine_baselines.vectors_by_row([], np.eye) == []

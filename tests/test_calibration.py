@@ -13,12 +13,13 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
 from tests.tiny import make_rows
-from tunesmith import api, calibrating, durable, fitting, inference
+from tunesmith import api, calibrating, fitting, inference, manifests
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError, ModelError
 from tunesmith.evaluation import calibration, reliability
 from tunesmith.evaluation.calibration import IDENTITY, Scaling, choose, fit, negative_log_likelihood, scale
+from tunesmith.predictor import Predictor
 from tunesmith.tasks import make_task
 
 RNG = np.random.default_rng(7)
@@ -235,7 +236,7 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tiny_bert, tmp_path_factory.mktemp("calibration") / "noisy")
 
 
-def plain_answers(loaded: api.Predictor, rows: Any) -> list[Any]:
+def plain_answers(loaded: Predictor, rows: Any) -> list[Any]:
     return inference.predict_rows(loaded.model, loaded.task, rows, loaded.artifact.labels)
 
 
@@ -405,5 +406,5 @@ def test_long_texts_are_scaled_after_their_windows_are_joined(folder: Path) -> N
 
 
 def test_the_manifest_holds_its_hash(folder: Path) -> None:
-    files = durable.verify_folder(folder, "tunesmith.json")["files"]
+    files = manifests.verify_folder(folder, "tunesmith.json")["files"]
     assert set(files["calibration.json"]) >= {"sha256"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from tests.tiny import make_tiny_trunk
-from tunesmith import api, base_models, chatting, generation, inference, ledger
+from tunesmith import api, base_models, chat_command, chatting, generation, inference, ledger
 from tunesmith.cli import app
 from tunesmith.contracts import IGNORED, Encoded, Labels, Task
 from tunesmith.errors import ConfigError, DataError, ModelError
@@ -289,3 +291,46 @@ def test_from_a_file_to_a_conversation_by_command(tmp_path: Path) -> None:
     talked = run.invoke(app, ["chat", str(out)], input="the meal\n/reset\nthe film\n/exit\nthe meal\n")
     assert talked.exit_code == 0, talked.output
     assert talked.stdout.splitlines()[-2:] == ["awful", "good"]
+    beams = run.invoke(app, ["chat", str(out), "--set", "beams=2"], input="the meal\n")
+    assert beams.exit_code == 2
+    assert "beams know their answer at the end only" in beams.output
+
+
+class Replying:
+    """A model that says two words, and at the second one somebody presses Ctrl-C when asked about rain."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[dict[str, str]]] = []
+
+    def reply(self, model: Any, task: Any, messages: list[dict[str, str]], how: Any) -> Iterator[str]:
+        self.seen.append(list(messages))
+        yield "it"
+        if messages[-1]["content"] == "rain":
+            raise KeyboardInterrupt
+        yield " is\x1b"
+
+
+def test_a_terminal_remembers_forgets_and_stops_an_answer(
+    llama: Path, task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = iter(["", "sun", "rain", "/help", KeyboardInterrupt(), "/system be kind", "snow", "/reset", "hail"])
+
+    def type_in(prompt: str) -> str:
+        text = next(said, EOFError())
+        if isinstance(text, BaseException):
+            raise text
+        return text
+
+    replying = Replying()
+    monkeypatch.setattr("builtins.input", type_in)
+    monkeypatch.setattr(chatting, "reply", replying.reply)
+    made = loaded(llama, task)
+    conversation = chat_command.Conversation(SimpleNamespace(model=made, task=task), "", [])  # type: ignore[arg-type]
+    chat_command._talk(conversation)
+    shown = capsys.readouterr().out
+    assert "it …" in shown
+    assert "\x1b" not in shown
+    assert "/reset begins anew" in shown
+    asked = [[turn["content"] for turn in messages] for messages in replying.seen]
+    whole = "it is\x1b"
+    assert asked == [["sun"], ["sun", whole, "rain"], ["be kind", "snow"], ["be kind", "hail"]]

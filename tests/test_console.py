@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tunesmith import console, prediction_files, trackers
+from tunesmith import console, output_files, trackers
 from tunesmith.console import answers, basics, progress, scores
 from tunesmith.contracts import StepReport
 from tunesmith.errors import DataError, Interrupted
@@ -172,7 +172,7 @@ def test_answers_of_all_kinds_fit_into_the_table() -> None:
     assert all(text in shown for text in ("joy, love", "3.142", "0.90", "[red]y[/red]"))
 
 
-@pytest.mark.parametrize("module", [answers, basics, progress, scores, prediction_files, trackers])
+@pytest.mark.parametrize("module", [answers, basics, progress, scores, output_files, trackers])
 def test_examples_run(module: Any) -> None:
     assert doctest.testmod(module).failed == 0
 

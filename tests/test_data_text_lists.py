@@ -189,6 +189,35 @@ def test_questions_of_the_same_words_are_told_apart_by_their_id(tmp_path: Path) 
     assert [row.candidates for row in read_candidates(path).rows] == [["Ann", "Bo"], ["Cy"], ["here"], ["Di"]]
 
 
+NUMBERED = [["1", "Who?", "Ann", 1], ["2", "Who?", "Bo", 0], ["3", "Where?", "here", 1], ["4", "Where?", "there", 0]]
+"""Lines that have a number each, under a name as if questions had."""
+
+
+@pytest.mark.parametrize("name", ["qid", "question_id", "Query-ID"])
+def test_an_id_that_numbers_lines_does_not_tear_questions_apart(name: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", [name, "question", "answer", "label"], *NUMBERED)
+    read = read_candidates(path)
+    assert [row.candidates for row in read.rows] == [["Ann", "Bo"], ["here", "there"]]
+    assert [(remark.line, remark.kind, remark.of_all) for remark in read.remarks] == [(3, "unusable question id", True)]
+    assert f"{name} is '2', on the line before '1', but question is the same" in str(read.remarks[0])
+
+
+def test_an_id_that_seldom_agrees_with_the_questions_is_not_used(tmp_path: Path) -> None:
+    lines = [[place // 5, f"q{place // 4}", f"text {place}", int(place % 4 == 0)] for place in range(40)]
+    path = write_csv(tmp_path / "a.csv", ["qid", "question", "answer", "label"], *lines)
+    assert len(read_candidates(path).rows) == 16, "mostly it agrees: a question ends where its number changes"
+    lines = [[place // 2 if place < 4 else place, *line[1:]] for place, line in enumerate(lines)]
+    path = write_csv(tmp_path / "b.csv", ["qid", "question", "answer", "label"], *lines)
+    assert [len(row.candidates) for row in read_candidates(path).rows] == [4] * 10
+
+
+def test_an_id_of_lines_that_stand_apart_is_no_reason_to_tear_a_question(tmp_path: Path) -> None:
+    lines = [["1", "Who?", "Ann", 1], ["2", "Where?", "here", 0], ["3", "Who?", "Bo", 0]]
+    with pytest.raises(DataError, match=r"line 4: question 'Who\?' of line 2 comes again") as caught:
+        read_candidates(write_csv(tmp_path / "a.csv", ["qid", "question", "answer", "label"], *lines))
+    assert "give all lines of a question one qid" in str(caught.value.fix)
+
+
 def test_places_that_fit_from_0_and_from_1_are_asked_about() -> None:
     rows = [{"question": "q", "choices": ["a", "b", "c"], "label": label} for label in (1, 2, 1)]
     with pytest.raises(DataError, match="a place from 0 on and as a place from 1 on"):

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from tunesmith import durable
-from tunesmith.durable import DamagedFolder, clean_temporary, verify_folder, write_file_atomic
+from tunesmith import durable, manifests
+from tunesmith.durable import clean_temporary, write_file_atomic
 from tunesmith.errors import TrainingError, UserError
 from tunesmith.folder_lock import lock_folder
+from tunesmith.manifests import DamagedFolder, verify_folder
 
 FILES: dict[str, durable.Content] = {
     "a.bin": bytes(range(256)) * 5,
@@ -196,7 +197,7 @@ def test_manifest_cannot_point_outside(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"")
     (tmp_path / "x").mkdir()
     manifest = {"files": {"../secret": {"sha256": "", "bytes": 0}}}
-    (tmp_path / "x" / "M.json").write_bytes(durable._sealed(manifest))
+    (tmp_path / "x" / "M.json").write_bytes(manifests.sealed(manifest))
     with pytest.raises(DamagedFolder, match="is not a manifest"):
         verify_folder(tmp_path / "x", "M.json")
 

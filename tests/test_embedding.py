@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from pathlib import Path
@@ -181,6 +182,41 @@ def test_groups_are_never_split_and_are_dealt_anew_in_each_epoch(trunk: Path) ->
 def test_a_step_has_batch_size_rows_whatever_the_groups(trunk: Path) -> None:
     assert make_setup(trunk, PAIRS, "train.batch_size=8").schedule.steps_in_epochs[0] == 2
     assert make_setup(trunk, PAIRS, "train.batch_size=2").schedule.steps_in_epochs[0] == 4, "one group at least"
+
+
+def uneven_pairs() -> list[dict[str, Any]]:
+    return [{"text": f"film {'good ' * (place % 13)}", "text_b": f"book {'bad ' * (place % 3)}"} for place in range(36)]
+
+
+def uneven_labels() -> list[dict[str, Any]]:
+    return [{"text": f"film {'good ' * (place % 11)}", "label": f"l{place % 3}"} for place in range(36)]
+
+
+@pytest.mark.parametrize("rows", [uneven_pairs(), uneven_labels()], ids=["pairs", "labels"])
+def test_a_budget_of_tokens_holds_for_the_groups_of_each_epoch(trunk: Path, rows: list[dict[str, Any]]) -> None:
+    budget = 130
+    setup = make_setup(trunk, rows, f"train.batch_tokens={budget}", "task.group_size=3", "train.epochs=4")
+    reports = steps_of(setup, 0)
+    assert len(reports) == setup.schedule.total_steps == sum(setup.schedule.steps_in_epochs)
+    assert max(report.tokens for report in reports) <= budget
+    assert sum(report.tokens for report in reports) > 0.6 * budget * len(reports), "and is used"
+    again = make_setup(trunk, rows, f"train.batch_tokens={budget}", "task.group_size=3", "train.epochs=4")
+    half = len(reports) // 2
+    taken_up = steps_of(again, 0, half) + steps_of(again, half)
+    assert [(one.step, one.epoch, one.tokens, one.loss) for one in taken_up] == [
+        (one.step, one.epoch, one.tokens, one.loss) for one in reports
+    ]
+
+
+def steps_of(setup: preparation.Setup, start: int, end: int | None = None) -> list[Any]:
+    """Plain gradient descent, which has no memory that would have to be stored."""
+    job = engine.Job(
+        setup.model, setup.task, setup.labels, setup.groups, setup.schedule, setup.config.train, regroup=True
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(setup.model.parameters(), 1e-3)
+    for group in optimizer.param_groups:
+        group["peak"] = 1e-3
+    return list(itertools.islice(engine.steps(job, optimizer, start), None if end is None else end - start))
 
 
 # --- losses ----------------------------------------------------------------------------------------------

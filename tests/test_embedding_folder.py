@@ -180,6 +180,6 @@ def test_npy_holds_vectors_only(trunks: dict[str, Path], sample: Sample, tmp_pat
 
 
 def cli_format(target: str) -> str:
-    from tunesmith.prediction_files import choose_format
+    from tunesmith.output_files import choose_format
 
     return choose_format(target)

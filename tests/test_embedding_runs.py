@@ -10,6 +10,9 @@ import pytest
 import tunesmith
 from tests.tiny import make_tiny_trunk
 from tunesmith import api
+from tunesmith.config import resolve_config
+from tunesmith.errors import DataError
+from tunesmith.events import Finished, Notice
 
 THINGS = ("film", "book", "meal", "phone", "hotel", "song", "story", "service")
 PAIRS = [
@@ -35,6 +38,23 @@ def test_training_that_changes_nothing_gains_nothing(trunk: Path, tmp_path: Path
     rate = ["train.learning_rate=1e-12", "train.max_steps=1"]
     gain = fit(trunk, tmp_path / "run", f"train.precision={precision}", *rate).metrics["gain"]
     assert (gain["value"], gain["low"], gain["high"]) == (0, 0, 0)
+
+
+def test_labelled_texts_that_are_alone_are_answered_and_not_judged(trunk: Path, tmp_path: Path) -> None:
+    train = [{"text": row["text"], "label": THINGS[place // 4]} for place, row in enumerate(PAIRS)]
+    dev = [{"text": row["text_b"], "label": THINGS[place // 4]} for place, row in enumerate(PAIRS[:9])]
+    settings = [f"model.name={trunk}", "task.name=embedding", "evaluate.resamples=100", "train.max_steps=1"]
+    config = resolve_config({"output": {"folder": str(tmp_path / "run")}}, settings=settings)
+    *events, result = api.fit_events(config, train, dev)
+    assert isinstance(result, Finished)
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert any("1 of 9 development rows are not judged: they have no other text of their label" in one for one in said)
+    assert result.metrics["ledger"]["dev"]["not_judged"] == 1
+    assert result.metrics["scores"]["mrr"]["n"] == 8
+    assert result.metrics["baselines"]["frozen"]["mrr"]["n"] == 8
+    assert len(api.load(result.folder).predict(dev)) == 9
+    with pytest.raises(DataError, match="none of the 2 rows can be judged"):
+        api.fit(train, dev=[dev[0], dev[4]], out=tmp_path / "none", settings=settings)
 
 
 def test_examples_of_a_comparison_show_what_was_found_among_all_texts(trunk: Path, tmp_path: Path) -> None:

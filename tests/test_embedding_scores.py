@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from tunesmith import metrics
-from tunesmith.evaluation.scoring import score_predictions
+from tunesmith.errors import DataError
+from tunesmith.evaluation.paired import difference, score_differences
+from tunesmith.evaluation.scoring import score_predictions, to_json
+from tunesmith.evaluation.seeds import seeds_differences
 from tunesmith.metrics import Found
 from tunesmith.tasks import make_task
 from tunesmith.tasks.embedding_rows import EmbeddingPrediction, EmbeddingRow, cosine
@@ -66,6 +69,49 @@ def test_labelled_texts_are_searched_among_all_others() -> None:
     assert scores["recall_at_1"] == pytest.approx(1 / 4)
     assert scores["mrr"] == pytest.approx((1 / 3 + 1 / 4 + 1 / 2 + 1) / 4)
     assert scores["all"].row_counts[4] == {"queries": 0.0}
+
+
+def lonely_rows(together: int, alone: int) -> tuple[list[Any], list[EmbeddingPrediction]]:
+    """Labelled texts, of which the first half of those with partners find them, and texts alone in their label."""
+    labels = [*(f"pair {place // 2}" for place in range(together)), *(f"alone {place}" for place in range(alone))]
+    rows = rows_of(*({"text": f"t{place}", "label": label} for place, label in enumerate(labels)))
+    degrees = [
+        *(place // 2 * 1.0 if place < together // 2 else 180 * (place % 2) + place * 0.1 for place in range(together)),
+        *(90.0 + place * 0.01 for place in range(alone)),
+    ]
+    return rows, [answer(at(one)) for one in degrees]
+
+
+def test_texts_with_nothing_to_find_are_not_among_the_judged() -> None:
+    with_them, without = (scores_of(*lonely_rows(20, alone))["all"] for alone in (30, 0))
+    assert with_them.n == 50
+    assert with_them.judged == tuple(range(20))
+    assert with_them.scores["mrr"].n == 20
+    assert with_them.scores["recall_at_1"] == without.scores["recall_at_1"], "the same rows are drawn"
+    assert to_json(with_them, {}, 0.0)["not_judged"] == 30
+    assert "not_judged" not in to_json(without, {}, 0.0)
+
+
+def test_differences_are_of_the_judged_rows() -> None:
+    rows, predictions = lonely_rows(20, 30)
+    task = make_task("embedding", {})
+    labels = task.labels(rows)
+    golds = [task.gold(row, labels) for row in rows]
+    blind = [answer(at(0))] * len(rows)
+    sides = [score_predictions(task, answers, golds, labels, resamples=100) for answers in (blind, predictions)]
+    assert difference(*sides, task, labels, resamples=100, shuffles=100).n == 20
+    assert {one.n for one in score_differences(*sides, task, labels, resamples=100).values()} == {20}
+    seeds = seeds_differences(sides[:1], [sides[1]] * 2, lambda counts: task.score(counts, labels), resamples=100)
+    assert {one.n for one in seeds.values()} == {20}
+
+
+def test_rows_of_which_none_has_anything_to_find_are_refused() -> None:
+    rows = rows_of(*({"text": text, "label": text} for text in "xxyz"))
+    task = make_task("embedding", {})
+    labels = task.labels(rows)
+    golds = [task.gold(row, labels) for row in rows]
+    with pytest.raises(DataError, match="none of the 4 rows can be judged: they have no other text of their label"):
+        score_predictions(task, [answer(at(0))] * 4, golds, labels)
 
 
 def test_copies_of_a_labelled_text_are_no_find() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import make_rows
-from tunesmith import api, data, estimator, fitting
+from tunesmith import api, data, estimator, fitting, preparation
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Labels
 from tunesmith.errors import DataError
@@ -316,3 +316,21 @@ def test_rows_that_ask_about_one_text_stay_on_one_side(name: str) -> None:
     asked = [{task.shared_texts(row) for row in part} for part in (splits.train, splits.dev)]
     assert not asked[0] & asked[1]
     assert 3 * len(asked[1]) == len(splits.dev)
+
+
+def test_numbered_lines_of_one_question_stay_together_and_it_is_said(tmp_path: Path, tiny_bert: Path) -> None:
+    lines = [
+        {"question_id": 4 * n + m, "question": f"Where is {n}?", "answer": f"{m} of {n}", "label": int(m == 1)}
+        for n in range(30)
+        for m in range(4)
+    ]
+    path = write(tmp_path / "lines.csv", lines)
+    task = make_task("answer-selection", {})
+    splits = read_splits(make_config(train=path), task)
+    assert (len(splits.train), len(splits.dev)) == (27, 3)
+    assert all(len(row.candidates) == 4 for row in [*splits.train, *splits.dev])
+    config = resolve_config(QUICK, {"task": {"name": "answer-selection"}, "model": {"name": str(tiny_bert)}})
+    setup = preparation.prepare(config, splits, *preparation.make_parts(config))
+    said = [notice for notice in setup.notices if "question_id does not number the questions" in notice]
+    assert len(said) == 1
+    assert not any("doubtful" in notice for notice in setup.notices)

@@ -9,13 +9,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
-    | {"text_keys"},
-    {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "durable", "events"}
-    | {"asking", "interrupts", "optimizer_state", "projection", "vector_file"},
-    {"padding", "added_tokens"},
+    | {"file_lock", "text_keys"},
+    {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "events", "manifests"}
+    | {"asking", "heads", "interrupts", "optimizer_state", "projection", "trunk_parts", "vector_file"},
+    {"padding", "added_tokens", "durable", "output_files"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
-    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint"},
+    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
     {"card_use"},
     {
         "artifact",
@@ -28,22 +28,32 @@ LAYERS = [
         "ledger",
         "labelled_rows",
     },
-    {"preparation", "calibrating", "reporting"},
+    {"artifact_loading", "preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "run_identity"},
-    {"fitting", "pretraining"},
-    {"trackers", "console", "prediction_files"},
-    {"api", "check_report", "compare_report"},
-    {"comparing", "demo", "estimator", "reports", "serving", "triples"} | {"output_filter"},
-    {"chat_command", "new_command", "pretrain_commands", "serve_commands"},
+    {"fitting", "predictor", "pretraining"},
+    {"trackers", "console", "output_filter", "prediction_files"},
+    {"api", "check_report", "command_basics", "compare_report"},
+    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
+    {"harm"},
+    {
+        "chat_command",
+        "harm_command",
+        "judge_commands",
+        "new_command",
+        "predict_command",
+        "pretrain_commands",
+        "serve_commands",
+    },
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "generation"},
-    "typer": {"chat_command", "cli", "new_command", "pretrain_commands", "serve_commands"},
+    "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
+    | {"chat_command", "harm_command", "serve_commands"},
 }
-NAMELESS = ["engine.py", "checkpoint.py", "artifact.py"]
+NAMELESS = ["engine.py", "checkpoint.py", "artifact.py", "artifact_loading.py", "stored_weights.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]
 
 

@@ -67,6 +67,12 @@ def test_bf16_rounds_what_the_head_learns_and_not_the_unit(tiny_bert: Path, tmp_
     assert score(result, "r2") == pytest.approx(score(plain, "r2"), abs=0.05)
 
 
+def test_the_model_before_tuning_is_judged_in_the_precision_of_answers(tiny_bert: Path, tmp_path: Path) -> None:
+    short = ("train.max_steps=1", "evaluate.baselines=true")
+    runs = [fit(tiny_bert, tmp_path / name, 1.0, 0.0, f"train.precision={name}", *short) for name in ("fp32", "bf16")]
+    assert runs[0].metrics["baselines"] == runs[1].metrics["baselines"]
+
+
 def test_losses_are_in_standard_deviations(plain: api.Result) -> None:
     lines = [json.loads(line) for line in (plain.folder / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]

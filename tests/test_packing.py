@@ -104,6 +104,23 @@ def test_epochs_that_are_never_begun_are_not_planned(monkeypatch: pytest.MonkeyP
     assert len(planned) == 3
 
 
+@given(lengths=lengths_strategy, budget=st.integers(1, 60), most=st.none() | st.integers(1, 40), data=st.data())
+def test_groups_that_change_are_planned_epoch_by_epoch(
+    lengths: list[int], budget: int, most: int | None, data: st.DataObject
+) -> None:
+    def lengths_in(epoch: int) -> list[int]:
+        return [(length * (epoch + 2)) % 23 + 1 for length in lengths]
+
+    schedule = schedule_run(lengths, Sizes(1, budget), 7, 2.5, most, lengths_in)
+    whole = list(schedule.steps_from(0))
+    for _, epoch, _, chosen in whole:
+        assert len(chosen) == 1 or sum(lengths_in(epoch)[index] for index in chosen) <= budget
+    for epoch, count in enumerate(schedule.steps_in_epochs):
+        assert count == len(packing.plan_epoch(lengths_in(epoch), Sizes(1, budget), 7, epoch))
+    start = data.draw(st.integers(0, schedule.total_steps))
+    assert list(schedule.steps_from(start)) == whole[start:]
+
+
 def test_epochs_done_grow_evenly() -> None:
     schedule = schedule_run([4] * 8, Sizes(batch_size=2), seed=0, epochs=1.5)
     assert [done for _, _, done, _ in schedule.steps_from(0)] == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]

@@ -11,7 +11,7 @@ import transformers
 from safetensors import safe_open
 
 from tests.relations import LABELS, ROWS, Trunks, load, make_config, make_trunks
-from tunesmith import api, artifact, fitting, inference
+from tunesmith import api, fitting, inference, stored_weights
 from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError
 from tunesmith.metrics import classification_counts, relation_scores, relation_table, sum_counts
@@ -131,7 +131,7 @@ def test_added_tokens_are_stored_where_the_trunk_is_not(method: str, trunks: Any
     ids = loaded.model.tokenizer.convert_tokens_to_ids(list(MARKERS))
     rows = loaded.model.hf.get_input_embeddings().weight[ids]
     assert torch.equal(rows, start.hf.get_input_embeddings().weight[ids]), "these methods do not train them"
-    with safe_open(tmp_path / artifact.ADDED_TOKENS, framework="pt") as stored:
+    with safe_open(tmp_path / stored_weights.ADDED_TOKENS, framework="pt") as stored:
         assert torch.equal(stored.get_tensor("rows"), rows)
     assert [answer.probabilities for answer in api.load(tmp_path).predict(ROWS[:4])] == before
 

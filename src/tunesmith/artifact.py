@@ -16,38 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from tunesmith import __version__, base_models, durable, pages
-from tunesmith.added_tokens import added_rows, set_added_rows
-from tunesmith.base_models import BaseModelFolder
+from tunesmith import __version__, durable, manifests, pages
 from tunesmith.contracts import HeadSpec, Labels
 from tunesmith.errors import ModelError, UserError
-from tunesmith.methods import make_method
 from tunesmith.model import Model
-from tunesmith.model_loading import TARGET_TOKENIZER, ModelOptions, load_model, quiet_transformers
 from tunesmith.sentence_folder import sentence_files
+from tunesmith.stored_weights import describe_outputs, library_files
 
 FACTS = "tunesmith.json"
 CALIBRATION = "calibration.json"
 FORMAT = 1
-DELTA = "delta.safetensors"
-ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_PREFIX = "base_model.model."
-"""What PEFT puts in front of the names of the model it wraps."""
-OURS = "hf."
-"""What stands in front of the same names in `Model`."""
-EXTRA_HEAD = "head.safetensors"
-ADDED_TOKENS = "added_tokens.safetensors"
-"""Vectors of the tokens that a task added, where the trunk itself is not stored."""
 CARD = "README.md"
 REPORT = "report.html"
 """Shows what the other files say and names their SHA-256, so it is not among those that tunesmith.json lists."""
-OUTPUTS = "outputs"
-"""Fact: scale and offset of the head's output that its last layer cannot hold."""
 PRETRAINED = "pretrained"
 """Fact: the kind of a folder that pretraining wrote."""
 UNLISTED = frozenset({CARD, "metrics.jsonl"})
@@ -146,7 +128,7 @@ def _write(
     with durable.disk_errors(folder), _scratch(folder) as scratch:
         files: dict[str, durable.Content] = {
             path.relative_to(scratch).as_posix(): partial(_move, path)
-            for path in _library_files(scratch, model, facts["stores"])
+            for path in library_files(scratch, model, facts["stores"])
         }
         if facts["stores"] == "adapter":
             adapter = {"base_model_name_or_path": facts["base"]["name"], **facts["adapter"]}
@@ -165,13 +147,6 @@ def _write(
         _publish(ready, folder)
 
 
-def describe_outputs(model: Model) -> dict[str, Any]:
-    """The fact of units that the head's last layer does not hold; {} where it does."""
-    if not model.has_units:
-        return {}
-    return {OUTPUTS: {"scale": model.output_scale, "offset": model.output_offset}}
-
-
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     path = folder / durable.temporary_name()
@@ -185,8 +160,8 @@ def _scratch(folder: Path) -> Iterator[Path]:
 def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
     """What somebody put beside a finished model is not written over."""
     try:
-        listed = durable.verify_folder(folder, FACTS)["files"]
-    except durable.DamagedFolder:  # or none: then nothing tells its files from others
+        listed = manifests.verify_folder(folder, FACTS)["files"]
+    except manifests.DamagedFolder:  # or none: then nothing tells its files from others
         return
     foreign = sorted(name for name in names if (folder / name).exists() and name not in {*listed, *UNLISTED})
     if foreign:
@@ -230,44 +205,13 @@ def _listed(folder: Path) -> set[str]:
     """Names of the files of an older finished model, whole or damaged."""
     try:
         names = json.loads((folder / FACTS).read_bytes())["files"]
-        return {name for name in names if durable.is_plain(name)}
+        return {name for name in names if manifests.is_plain(name)}
     except (OSError, ValueError, TypeError, KeyError):
         return set()
 
 
 def _move(source: Path, target: Path) -> None:
     source.replace(target)
-
-
-def _library_files(scratch: Path, model: Model, stores: str) -> list[Path]:
-    """Have the libraries write weights, config and tokenizer into a scratch folder."""
-    with quiet_transformers():
-        model.tokenizer.save_pretrained(scratch)
-        if model.target_tokenizer is not model.tokenizer:
-            model.target_tokenizer.save_pretrained(scratch / TARGET_TOKENIZER)
-        if stores == "whole":
-            model.hf.save_pretrained(scratch, max_shard_size="100GB")
-    if stores != "whole" and model.head_spec.added_tokens:
-        rows = added_rows(model.hf, model.tokenizer, model.head_spec.added_tokens)
-        save_file(_contiguous({"rows": rows}), scratch / ADDED_TOKENS)
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    if stores == "delta":
-        save_file(_contiguous(trained), scratch / DELTA)
-        return _files_in(scratch)
-    if stores == "adapter":
-        named = {ADAPTER_PREFIX + n.removeprefix(OURS): p for n, p in trained.items() if n.startswith(OURS)}
-        save_file(_contiguous(named), scratch / ADAPTER)
-    if model.extra_head is not None:
-        save_file(_contiguous(model.extra_head.state_dict()), scratch / EXTRA_HEAD)
-    return _files_in(scratch)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _json(content: Any) -> str:
@@ -288,8 +232,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         fix = "run the same tunesmith fit or pretrain command again"
         raise ModelError(f"{folder} {state}: it has no {FACTS}", fix=fix)
     try:
-        facts = durable.verify_folder(path, FACTS)
-    except durable.DamagedFolder as error:
+        facts = manifests.verify_folder(path, FACTS)
+    except manifests.DamagedFolder as error:
         raise ModelError(error.message, fix=error.fix) from error
     if facts["format"] > FORMAT:
         raise ModelError(
@@ -322,59 +266,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ModelError(f"{path} is no JSON: {error}", fix="copy the folder anew, or fit again") from error
-
-
-def load_weights(artifact: Artifact) -> Model:
-    """Build the model of a finished folder.
-
-    Raises:
-        ModelError: the base model of a delta is missing or another one.
-    """
-    facts = artifact.facts
-    options = ModelOptions(max_tokens=facts["max_tokens"])
-    if facts["stores"] == "whole":  # absolute: a folder may be called as an alias is
-        model = load_model(base_models.resolve(str(artifact.folder.absolute())), artifact.head, options)
-    else:
-        model = load_model(same_base(artifact), artifact.head, options)
-        method = dict(facts["method"])
-        make_method(method.pop("name"), method).apply(model)
-        _load_delta(model, _read_delta(artifact), artifact)
-        if artifact.head.added_tokens:
-            rows = load_file(artifact.folder / ADDED_TOKENS)["rows"]
-            set_added_rows(model.hf, model.tokenizer, artifact.head.added_tokens, rows)
-    if model.extra_head is not None and facts["stores"] != "delta":
-        model.extra_head.load_state_dict(load_file(artifact.folder / EXTRA_HEAD))
-    model.set_units(**facts.get(OUTPUTS, {}))
-    model.requires_grad_(False)
-    model.eval()
-    return model
-
-
-def same_base(artifact: Artifact) -> BaseModelFolder:
-    """Find the base model a finished one was tuned on. Raises ModelError when it is missing or another one."""
-    wanted = artifact.facts["base"]
-    base = base_models.resolve(wanted["name"], revision=wanted["revision"])
-    if base.sha256 != wanted["sha256"]:
-        raise ModelError(
-            f"{artifact.folder} was tuned on {wanted['name']} with SHA-256 {wanted['sha256'][:12]}…, "
-            f"but {base.folder} has {base.sha256[:12]}…",
-            fix="give back the base model it was tuned on, or fit again",
-        )
-    return base
-
-
-def _read_delta(artifact: Artifact) -> dict[str, Tensor]:
-    if artifact.facts["stores"] == "delta":
-        return load_file(artifact.folder / DELTA)
-    named = load_file(artifact.folder / ADAPTER)
-    return {OURS + name.removeprefix(ADAPTER_PREFIX): tensor for name, tensor in named.items()}
-
-
-def _load_delta(model: Model, delta: Mapping[str, Tensor], artifact: Artifact) -> None:
-    parameters = dict(model.named_parameters())
-    unknown = sorted(set(delta) - set(parameters))
-    if unknown:
-        raise ModelError(f"{artifact.folder} holds {unknown[0]}, which its base model does not have")
-    with torch.no_grad():
-        for name, tensor in delta.items():
-            parameters[name].copy_(tensor)

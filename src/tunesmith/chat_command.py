@@ -13,7 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tunesmith.api import Predictor
+    from tunesmith.output_filter import OutputFilter
+    from tunesmith.predictor import Predictor
 
 Guarded = Callable[[], AbstractContextManager["Console"]]
 HELP = "/reset begins anew, /system TEXT tells the model how to be, /exit ends; Ctrl-C stops an answer"
@@ -37,6 +38,9 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
                 "--set", metavar="KEY=VALUE", help="How answers are written, such as sample=true or temperature=0.7."
             ),
         ] = None,
+        filter_file: Annotated[
+            str | None, typer.Option("--filter", metavar="FILE", help="Patterns or a classifier of what is not shown.")
+        ] = None,
     ) -> None:
         """Talk with a model; from a file or a pipe each line is what the user says, and each answer is a line."""
         with guarded() as console:
@@ -44,9 +48,11 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
 
             with working(console, "loading"):
                 from tunesmith import api
+                from tunesmith.output_filter import read_filter
 
                 predictor = api.load(folder)
-            conversation = Conversation(predictor, system, setting or [])
+                output_filter = None if filter_file is None else read_filter(filter_file)
+            conversation = Conversation(predictor, system, setting or [], output_filter)
             if sys.stdin.isatty():
                 console.print(HELP, markup=False, highlight=False)
                 _talk(conversation)
@@ -61,21 +67,29 @@ class Conversation:
         predictor: a model that converses.
         system: what it is told before.
         settings: KEY=VALUE of how answers are written.
+        output_filter: what is not shown; what was shown instead is what the conversation goes on from.
 
     Attributes:
         messages: the conversation, oldest first.
     """
 
-    def __init__(self, predictor: Predictor, system: str, settings: list[str]) -> None:
+    def __init__(
+        self, predictor: Predictor, system: str, settings: list[str], output_filter: OutputFilter | None = None
+    ) -> None:
         from tunesmith import chatting
         from tunesmith.config import resolve
+        from tunesmith.errors import ConfigError
         from tunesmith.tasks.decoding_options import DecodingOptions
 
-        self._predictor, self._reply = predictor, chatting.reply
+        self._predictor, self._reply, self._filter = predictor, chatting.reply, output_filter
         chatting.read_conversation(predictor.model, predictor.task, [{"role": "user", "content": "?"}])
         names = DecodingOptions.model_fields
         fitted: dict[str, Any] = {name: getattr(predictor.task.config, name) for name in names}
         self._decoding = resolve(DecodingOptions, {**fitted, "beams": 1}, settings=settings).decoding()
+        if self._decoding.beams > 1:
+            raise ConfigError(
+                "beams know their answer at the end only, so none can be shown as it grows", fix="leave beams out"
+            )
         self._system = system
         self.messages: list[dict[str, str]] = []
         self.reset()
@@ -93,6 +107,10 @@ class Conversation:
         """
         asked = {"role": "user", "content": text}
         written = self._reply(self._predictor.model, self._predictor.task, [*self.messages, asked], self._decoding)
+        if self._filter is not None:
+            from tunesmith.output_filter import filtered
+
+            written = filtered(written, self._filter)
         given: list[str] = []
         try:
             for piece in written:

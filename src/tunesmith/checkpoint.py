@@ -22,8 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tunesmith import durable
-from tunesmith.durable import DamagedFolder, disk_errors, verify_folder, write_file_atomic, write_folder
+from tunesmith.durable import disk_errors, write_file_atomic, write_folder
 from tunesmith.errors import CheckpointError, TrainingError
+from tunesmith.manifests import DamagedFolder, verify_folder
 
 MANIFEST = "MANIFEST.json"
 STATE = "state.json"

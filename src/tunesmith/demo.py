@@ -17,6 +17,7 @@ from tunesmith.config import RunConfig, resolve_config
 from tunesmith.console import Reporter, show_next, show_predictions, show_scores
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.events import Finished
+from tunesmith.predictor import Predictor
 
 SETTINGS: Mapping[str, Any] = {
     "data": {"columns": {"label": "sentiment"}, "dev_fraction": 0.3},
@@ -104,7 +105,7 @@ def _fit(console: Console, config: RunConfig) -> Finished:
 
 
 def _answer(console: Console, folder: Path, sentences: tuple[str, ...]) -> None:
-    predictor = api.Predictor(read_artifact(folder))
+    predictor = Predictor(read_artifact(folder))
     answers = [prediction.model_dump() for prediction in predictor.predict(list(sentences))]
     console.print(Text("five sentences it has never seen:", "bold"))
     show_predictions(console, sentences, answers)

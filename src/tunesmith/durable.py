@@ -8,8 +8,6 @@ Training states and finished models are both written this way.
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,20 +22,14 @@ from typing import Any
 from safetensors import SafetensorError
 
 from tunesmith.errors import TrainingError, TunesmithError, UserError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from tunesmith.file_lock import try_lock
+from tunesmith.manifests import SEAL, is_plain, read_back, sealed, sha256
 
 Content = Callable[[Path], None] | bytes
 """A file's bytes, or a function that writes the file at the path it is given."""
 
 _TEMPORARY = re.compile(r"tmp-[0-9a-f]{32}")
-_SEAL = "manifest_sha256"
-_NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOSYS}
 _ABANDONED_AFTER_S = 3600.0
-_LOCKED_BYTE = 1 << 30
 
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "free some space there"),
@@ -50,22 +42,6 @@ _REASONS = {
         "change the permissions, or choose another place with --out",
     ),
 }
-
-
-class DamagedFolder(UserError):
-    """A folder whose files are not those of its manifest.
-
-    Args:
-        folder: the folder.
-        file: name of the file at fault.
-        what: what is wrong with it, such as "SHA-256 differs".
-    """
-
-    def __init__(self, folder: Path, file: str, what: str) -> None:
-        super().__init__(f"{folder} is damaged ({file}: {what})", fix="use another copy, or make it again")
-        self.folder = folder
-        self.file = file
-        self.what = what
 
 
 @contextmanager
@@ -106,7 +82,7 @@ def write_folder(
         manifest: facts to put into it, JSON values; "files" is added.
 
     Returns:
-        The manifest, as `verify_folder` returns it.
+        The manifest, as `manifests.verify_folder` returns it.
 
     Raises:
         UserError: `final` exists.
@@ -114,6 +90,7 @@ def write_folder(
 
     Example:
         >>> import tempfile
+        >>> from tunesmith.manifests import verify_folder
         >>> folder = Path(tempfile.mkdtemp()) / "a"
         >>> written = write_folder(folder, {"x.txt": b"hi"}, manifest_name="MANIFEST.json", manifest={"step": 3})
         >>> verify_folder(folder, "MANIFEST.json") == written, written["files"]["x.txt"]["bytes"]
@@ -121,8 +98,8 @@ def write_folder(
     """
     if final.exists():
         raise UserError(f"{final} exists already", fix="remove it or choose another folder")
-    if any(not is_plain(name) or name == manifest_name for name in files) or {"files", _SEAL} & set(manifest):
-        raise ValueError(f"wanted plain file names other than {manifest_name}, and no fact named files or {_SEAL}")
+    if any(not is_plain(name) or name == manifest_name for name in files) or {"files", SEAL} & set(manifest):
+        raise ValueError(f"wanted plain file names other than {manifest_name}, and no fact named files or {SEAL}")
     with disk_errors(final):
         make_folder(final.parent)
         with _temporary_beside(final) as temporary:
@@ -133,8 +110,8 @@ def write_folder(
                 listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
                 for folder in sorted({name.partition("/")[0] for name in files if "/" in name}):
                     sync(temporary / folder)
-                content = _read_back({**manifest, "files": listed})
-                _write_bytes(temporary / manifest_name, _sealed(content))
+                content = read_back({**manifest, "files": listed})
+                _write_bytes(temporary / manifest_name, sealed(content))
                 sync(temporary)
                 os.rename(temporary, final)
                 sync(final.parent)
@@ -154,26 +131,6 @@ def write_file_atomic(path: Path, data: bytes | str) -> None:
             _write_bytes(temporary, content)
             os.replace(temporary, path)
             sync(path.parent)
-
-
-def verify_folder(folder: Path, manifest_name: str) -> dict[str, Any]:
-    """Check every file of a folder against its manifest; files that it does not name are not looked at.
-
-    Returns:
-        The manifest: the facts it was written with, and "files": {name: {"sha256", "bytes"}}.
-
-    Raises:
-        DamagedFolder: the first fault found: a file is missing, or its size or SHA-256 differs.
-    """
-    manifest = _read_manifest(folder, manifest_name)
-    listed = manifest["files"]
-    for name, entry in listed.items():
-        if _look(folder, name, os.path.getsize) != entry["bytes"]:
-            raise DamagedFolder(folder, name, f"size differs, wanted {entry['bytes']} bytes")
-    for name, entry in listed.items():
-        if _look(folder, name, _sha256) != entry["sha256"]:
-            raise DamagedFolder(folder, name, "SHA-256 differs")
-    return manifest
 
 
 def temporary_name() -> str:
@@ -254,7 +211,7 @@ def _write_entry(path: Path, content: Content) -> dict[str, Any]:
         content(path)
         os.chmod(path, os.stat(path.parent).st_mode & 0o666)  # libraries that write by renaming leave it at 0600
         sync(path)
-    return {"sha256": _sha256(path), "bytes": os.path.getsize(path)}
+    return {"sha256": sha256(path), "bytes": os.path.getsize(path)}
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
@@ -283,61 +240,6 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    """The manifest as JSON with a hash of itself, so that a bit flipped in it is seen as well."""
-    content = {**manifest, _SEAL: _seal(manifest)}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
-
-
-def _read_back(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """As it will be read: lists for tuples, text keys."""
-    content: dict[str, Any] = json.loads(json.dumps(manifest, allow_nan=False))
-    return content
-
-
-def _seal(manifest: Mapping[str, Any]) -> str:
-    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(_look(folder, name, Path.read_bytes))
-        seal = content.pop(_SEAL)
-        if seal != _seal(content):
-            raise DamagedFolder(folder, name, "its own SHA-256 differs: damaged, or edited by hand")
-        if all(is_plain(file) and {"sha256", "bytes"} <= set(entry) for file, entry in content["files"].items()):
-            return dict(content)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass
-    raise DamagedFolder(folder, name, "is not a manifest in JSON")
-
-
-def _look(folder: Path, name: str, read: Callable[[Path], Any]) -> Any:
-    try:
-        return read(folder / name)
-    except FileNotFoundError:
-        raise DamagedFolder(folder, name, "missing") from None
-    except OSError as error:
-        raise DamagedFolder(folder, name, f"cannot be read, {error.strerror}") from error
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name is one of a file in a folder, or in a folder of that, and leads nowhere else.
-
-    Example:
-        >>> is_plain("a.txt"), is_plain("1_Pooling/config.json"), is_plain("../a.txt"), is_plain("/a")
-        (True, True, False, False)
-    """
-    parts = name.split("/")
-    return len(parts) <= 2 and all(part not in ("", ".", "..") and not re.search(r"[\\:\0]", part) for part in parts)
-
-
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Show `clean_temporary` of other processes that the writer of this folder lives."""
@@ -363,27 +265,3 @@ def _abandoned(path: Path, is_locked: bool) -> bool:
         return try_lock(descriptor)
     finally:
         os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file; False when another process has it, True where there are no locks."""
-    try:
-        if sys.platform == "win32":
-            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)  # a locked byte cannot be read, the number in front can
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in _NO_LOCKS_HERE
-    return True
-
-
-def unlock(descriptor: int) -> None:
-    """Free the lock also where a forked child still has the file open."""
-    with suppress(OSError):
-        if sys.platform == "win32":
-            os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)

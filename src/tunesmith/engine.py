@@ -80,10 +80,10 @@ def steps(
             factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
             learning_rate = set_learning_rate(optimizer, factor)
             if job.regroup and epoch != dealt_for:
-                dealt_for, dealt = epoch, _dealt_anew(job, epoch)
+                dealt_for, dealt = epoch, deal_anew(job.groups, job.settings.seed, epoch)
                 lengths_tokens = tuple(group_lengths(dealt))
             chosen = sorted(chosen, key=lengths_tokens.__getitem__)  # attention then pads little
-            groups = [_corrupted(job, dealt[index], epoch) for index in chosen]
+            groups = [corrupt_group(job.task, dealt[index], job.settings.seed, epoch) for index in chosen]
             lengths = [sum(item.length_tokens for item in group) for group in groups]
             while True:
                 runs = fill(range(len(groups)), lengths, budget_tokens)
@@ -240,16 +240,21 @@ def choose_device(wished: str) -> torch.device:
     return torch.device(chosen)
 
 
-def _dealt_anew(job: Job, epoch: int) -> list[list[Encoded]]:
-    """The job's items in other groups of the same sizes: those of one epoch."""
-    items = [item for group in job.groups for item in group]
-    places = deal([len(group) for group in job.groups], job.settings.seed, epoch)
+def deal_anew(groups: Sequence[Sequence[Encoded]], seed: int, epoch: int) -> list[list[Encoded]]:
+    """The same items in other groups of the same sizes: those of one epoch."""
+    items = [item for group in groups for item in group]
+    places = deal([len(group) for group in groups], seed, epoch)
     return [[items[place] for place in group] for group in places]
 
 
-def _corrupted(job: Job, group: Sequence[Encoded], epoch: int) -> list[Encoded]:
-    seed = job.settings.seed
-    return [job.task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}")) for item in group]
+def corrupt_group(task: Objective, group: Sequence[Encoded], seed: int, epoch: int) -> list[Encoded]:
+    """The items of a group as one epoch trains on them: masked, or with what is drawn beside them."""
+    return [task.corrupt(item, random.Random(f"corrupt/{seed}/{epoch}/{item.row}/{item.part}")) for item in group]
+
+
+def dealt_lengths(task: Objective, groups: Sequence[Sequence[Encoded]], seed: int, epoch: int) -> list[int]:
+    """Tokens of each group that one epoch trains on where groups are dealt anew, with what is drawn beside items."""
+    return group_lengths([corrupt_group(task, group, seed, epoch) for group in deal_anew(groups, seed, epoch)])
 
 
 def _halved(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tunesmith import durable
+from tunesmith import durable, file_lock
 from tunesmith.errors import UserError
 
 LOCK_NAME = ".lock"
@@ -34,7 +34,7 @@ def lock_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         _leave_nothing(path, keep_folder=was_there)
-        durable.unlock(descriptor)
+        file_lock.unlock(descriptor)
         os.close(descriptor)
 
 
@@ -46,7 +46,7 @@ def _take_lock(path: Path) -> int:
             descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             continue
-        if not durable.try_lock(descriptor):
+        if not file_lock.try_lock(descriptor):
             holder = os.pread(descriptor, 20, 0) if hasattr(os, "pread") else os.read(descriptor, 20)
             os.close(descriptor)
             who = f"another process (pid {holder.decode(errors='replace').strip() or 'unknown'})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from tunesmith.contracts import IGNORED, Batch, Outputs
 from tunesmith.model import Model
-from tunesmith.projection import projected_cross_entropy
+from tunesmith.projection import projected_cross_entropy, projected_token_losses
 
 
 def find_asked(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -54,6 +56,24 @@ def score_guesses(model: Model, hidden: Tensor, targets: Tensor, smoothing: floa
         smoothing=smoothing,
     )
     return {"loss": loss, "count": torch.tensor(float(len(targets)))}
+
+
+def token_log_probabilities(model: Model, hidden: Tensor, targets: Tensor) -> Tensor:
+    """The log-probability of each of N targets (N,) at hidden states (N, D), in nats: (N,), with gradients."""
+    losses = projected_token_losses(
+        model.token_logits, model.projection_parameters(), hidden, targets, vocabulary=model.vocabulary_size
+    )
+    return -losses
+
+
+def sequence_log_probabilities(of_tokens: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Log-probabilities (N,) of tokens → those of the S sequences that they are, in order: (S,).
+
+    Example:
+        >>> sequence_log_probabilities(torch.tensor([-1.0, -2.0, -4.0]), [2, 1]).tolist()
+        [-3.0, -4.0]
+    """
+    return torch.stack([piece.sum() for piece in of_tokens.split(list(lengths))])
 
 
 def _nothing(hidden: Tensor) -> dict[str, Tensor]:

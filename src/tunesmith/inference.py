@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tunesmith.attention import make_segments, spread
-from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Task, Writes
+from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Prepares, Task, Writes
 from tunesmith.model import Model, evaluating
 from tunesmith.packing import pack, sorted_runs
 
@@ -132,6 +132,18 @@ def forward_items(
             yield places, outputs, batch
 
 
+def prepare_items(
+    model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
+) -> list[Encoded]:
+    """The items with what the task, one that `Prepares`, needs of this model before it is trained."""
+    assert isinstance(task, Prepares)
+    prepared = list(items)
+    for places, outputs, batch in forward_items(model, task, items, batch_tokens, precision):
+        for place, item in zip(places, task.prepare_items(outputs, batch), strict=True):
+            prepared[place] = item
+    return prepared
+
+
 def _join(task: Task, items: Sequence[Encoded], parts: Sequence[Any], labels: Labels) -> list[Any]:
     return [task.join([parts[place] for place in places], labels) for places in _rows_of(items)]
 
@@ -141,12 +153,10 @@ def _rows_of(items: Sequence[Encoded]) -> list[list[int]]:
     return [list(places) for _, places in itertools.groupby(range(len(items)), key=lambda place: items[place].row)]
 
 
-def row_features(
-    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
-) -> NDArray[np.float32]:
-    """The mean hidden state of each row's tokens: (B, D) float32, what a probe of a frozen trunk learns from."""
+def row_features(model: Model, items: Sequence[Encoded], batch_tokens: int) -> NDArray[np.float32]:
+    """The mean hidden state of each row's tokens: (B, D), computed in float32 as answers are; see `Features.rows`."""
     sums = np.empty((len(items), model.width), dtype=np.float32)
-    for places, hidden, batch in _hidden_states(model, items, batch_tokens, precision):
+    for places, hidden, batch in _hidden_states(model, items, batch_tokens):
         rows = spread(hidden, make_segments(batch.bounds, hidden.device))  # (S, L, D)
         counts = np.array([len(items[place].sequences) for place in places])
         starts = np.cumsum(counts) - counts
@@ -158,11 +168,11 @@ def row_features(
 
 
 def place_features(
-    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype = torch.float32
+    model: Model, items: Sequence[Encoded], batch_tokens: int
 ) -> list[tuple[list[Encoded], NDArray[np.float32]]]:
     """The parts of each row and the hidden states at their places: (P, D) float32, in the order of the parts."""
     found: list[Any] = [None] * len(items)
-    for places, hidden, batch in _hidden_states(model, items, batch_tokens, precision):
+    for places, hidden, batch in _hidden_states(model, items, batch_tokens):
         states, starts = hidden.cpu().numpy(), batch.bounds.tolist()
         for place, start in zip(places, starts, strict=False):
             found[place] = states[start + np.asarray(items[place].places, dtype=np.int64)]
@@ -173,13 +183,12 @@ def place_features(
 
 
 def _hidden_states(
-    model: Model, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
+    model: Model, items: Sequence[Encoded], batch_tokens: int
 ) -> Iterator[tuple[list[int], torch.Tensor, Batch]]:
     """Run the trunk in length-sorted batches; yields places in `items`, hidden states (T, D) float32, the batch."""
     with evaluating(model):
         for places in sorted_runs([item.length_tokens for item in items], batch_tokens):
             batch = pack([[items[place]] for place in places], model.device)
-            autocast = torch.autocast(model.device.type, torch.bfloat16, precision == torch.bfloat16)
-            with torch.inference_mode(), autocast:
+            with torch.inference_mode():
                 hidden = model.trunk(batch).float()
             yield places, hidden, batch

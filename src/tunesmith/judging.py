@@ -57,8 +57,7 @@ class Contest:
         base: the untouched base model.
         max_tokens: longest sequence, as for the model.
         settings: resamples, probe rows, batch size.
-        device: where the base model runs.
-        precision: of its arithmetic, where its vectors are no answer yet.
+        device: where the base model runs, in float32 as the model does when it answers.
     """
 
     task: Task
@@ -68,7 +67,6 @@ class Contest:
     max_tokens: int
     settings: EvaluateSection
     device: torch.device
-    precision: torch.dtype
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,6 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
         setup.model.max_tokens,
         section,
         setup.model.device,
-        setup.precision,
     )
     features = _FrozenFeatures(contest)
     competitors = compete(contest, setup.splits.dev, golds, features) if section.baselines else {}
@@ -197,17 +194,12 @@ class _FrozenFeatures:
         model, contest = self._load(), self._contest
         context = inference.make_context(model, contest.labels)
         items = encode_texts([(text,) for text in texts], [None] * len(texts), context, 0)
-        return inference.row_features(model, items, contest.settings.batch_tokens, self._precision)
+        return inference.row_features(model, items, contest.settings.batch_tokens)
 
     def answers(self, rows: Sequence[Any]) -> list[Any]:
         """Return what the untouched base model answers."""
         model, contest = self._load(), self._contest
         return inference.predict_rows(model, contest.task, rows, contest.labels, contest.settings.batch_tokens)
-
-    @property
-    def _precision(self) -> torch.dtype:
-        """Without a head the vectors are the answer itself, and a model's answers are computed in float32."""
-        return self._contest.precision if self._contest.task.tags.has_head else torch.float32
 
     def _load(self) -> Model:
         if self._model is None:
@@ -217,8 +209,8 @@ class _FrozenFeatures:
             self._model = fresh.requires_grad_(False).to(contest.device)
         return self._model
 
-    def _encoded(self, rows: Sequence[Any]) -> tuple[Model, list[Encoded], int, torch.dtype]:
+    def _encoded(self, rows: Sequence[Any]) -> tuple[Model, list[Encoded], int]:
         contest, model = self._contest, self._load()
         bare = inference.without_labels(contest.task, rows)
         items = contest.task.encode(bare, inference.make_context(model, contest.labels))
-        return model, items, contest.settings.batch_tokens, self._precision
+        return model, items, contest.settings.batch_tokens

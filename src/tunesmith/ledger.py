@@ -23,6 +23,7 @@ class Ledger:
         cut_tokens: tokens cut off.
         lost_answers: right answers that no prediction can express; each counts as a miss.
         lost_examples: the first of them.
+        not_judged: rows that are answered and say nothing about a model, as they have nothing to find.
     """
 
     rows: int
@@ -32,6 +33,7 @@ class Ledger:
     cut_tokens: int
     lost_answers: int
     lost_examples: tuple[str, ...]
+    not_judged: int = 0
 
     @property
     def cut_share(self) -> float:

@@ -27,14 +27,12 @@ from tunesmith.attention import Blocks, make_blocks, make_segments, packed_atten
 from tunesmith.contracts import Batch, HeadSpec
 from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
-from tunesmith.errors import ModelError
-from tunesmith.padding import fill_up, find_decoder, in_buckets, written_states
+from tunesmith.heads import drop_head, own_head, pooler_output, standard_pooling
+from tunesmith.padding import fill_up, in_buckets, written_states
 from tunesmith.sharing import Answerable, Turn
+from tunesmith.trunk_parts import LAST_NORMS, distinct, find_decoder, is_stack, longest, position_offset, quiet_frozen
 
 PACKED = "tunesmith_packed"
-DEFAULT_MAX_TOKENS = 512
-LAST_NORMS = {"norm", "final_norm", "ln_f", "final_layer_norm", "layer_norm"}
-"""What architectures call a norm above all layers."""
 ROUND_TOKENS = 32
 """On a CPU a packed row is filled up to a multiple of this, since each new size of a matrix costs a new kernel."""
 transformers.AttentionInterface.register(PACKED, packed_attention)
@@ -73,9 +71,9 @@ class Model(nn.Module):
         self.masks: MaskPool | None = None
         self.output_scale, self.output_offset = 1.0, 0.0
         self.companion: Model | None = None
-        self.mlp = _own_head(hf.config, head_spec)
+        self.mlp = own_head(hf.config, head_spec)
         if head_spec.vectors > 1:
-            _drop_head(hf)
+            drop_head(hf)
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
         decoder = find_decoder(hf)
@@ -83,8 +81,8 @@ class Model(nn.Module):
         last = hf.base_model if decoder is None else decoder
         self._answerable = Answerable(last.forward)
         vars(last)["forward"] = self._answerable
-        self.position_offset = _position_offset(hf.base_model)
-        self.max_tokens = _longest(hf.config, tokenizer, self.position_offset, max_tokens)
+        self.position_offset = position_offset(hf.base_model)
+        self.max_tokens = longest(hf.config, tokenizer, self.position_offset, max_tokens)
 
     @property
     def width(self) -> int:
@@ -139,10 +137,10 @@ class Model(nn.Module):
         """The trunk's layers from bottom to top, a decoder's above its encoder's; [] where they share their weights."""
         if self.has_decoder:
             stacks = (self.hf.get_encoder(), find_decoder(self.hf))
-            return [layer for stack in stacks for layer in next(filter(_is_stack, stack.children()), [])]
+            return [layer for stack in stacks for layer in next(filter(is_stack, stack.children()), [])]
         count = getattr(self.hf.config.get_text_config(), "num_hidden_layers", None)
         for module in self.hf.base_model.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == count and _distinct(module):
+            if isinstance(module, nn.ModuleList) and len(module) == count and distinct(module):
                 return list(module)
         return []
 
@@ -221,7 +219,7 @@ class Model(nn.Module):
         """One vector a sequence, by the head's pooling: (T, D) → (S, D)."""
         pooling = self.head_spec.pooling
         if pooling == "standard":
-            pooling = _standard_pooling(self.hf.config, self.trunk_kind)
+            pooling = standard_pooling(self.hf.config, self.trunk_kind)
         bounds = batch.bounds.long().to(hidden.device)
         if pooling == "first":
             return hidden[bounds[:-1]]
@@ -273,7 +271,7 @@ class Model(nn.Module):
             answer: Any = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden)
             options = {"decoder_input_ids": ids, "encoder_outputs": (hidden[:, :1],)}  # the encoder does not run either
         else:
-            pooled = _pooler_output(self.hf.base_model, hidden)
+            pooled = pooler_output(self.hf.base_model, hidden)
             answer = BaseModelOutputWithPoolingAndCrossAttentions(last_hidden_state=hidden, pooler_output=pooled)
             options = {}
             if self.head_spec.kind == "multiple_choice":  # ModernBERT's class takes means over a mask it must be given
@@ -328,7 +326,7 @@ class Model(nn.Module):
         """Training mode, except in frozen parts: those compute as they will later, without dropout."""
         super().train(mode)
         if mode:
-            _quiet_frozen(self)
+            quiet_frozen(self)
             if not any(parameter.requires_grad for parameter in self.embedding_parameters()):
                 self._quiet_embeddings()
         return self
@@ -370,75 +368,3 @@ def evaluating(model: Model) -> Iterator[None]:
         yield
     finally:
         model.train()
-
-
-def _quiet_frozen(module: nn.Module) -> None:
-    parameters = list(module.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
-        module.eval()
-        return
-    for child in module.children():
-        _quiet_frozen(child)
-
-
-def _own_head(config: Any, head: HeadSpec) -> nn.Module | None:
-    """The head on pooled vectors where it is not that of Hugging Face."""
-    width = config.get_text_config().hidden_size
-    share = getattr(config, "hidden_dropout_prob", None) or 0.0
-    if head.form == "mlp":
-        hidden = nn.Linear(width * head.vectors, width)
-        return nn.Sequential(nn.Dropout(share), hidden, nn.GELU(), nn.Dropout(share), nn.Linear(width, head.classes))
-    if head.vectors > 1:
-        return nn.Sequential(nn.Dropout(share), nn.Linear(width * head.vectors, head.classes))
-    return None
-
-
-def _drop_head(hf: Any) -> None:
-    """Take away what stands on the trunk: nothing reads it, so it is neither trained nor stored."""
-    for name, child in list(hf.named_children()):
-        if child is not hf.base_model:
-            setattr(hf, name, nn.Identity())
-    if getattr(hf.base_model, "pooler", None) is not None:
-        hf.base_model.pooler = None
-
-
-def _standard_pooling(config: Any, trunk_kind: str) -> str:
-    if getattr(config, "classifier_pooling", None) == "mean":
-        return "mean"
-    return "first" if trunk_kind == "encoder" else "last"
-
-
-def _pooler_output(base: Any, hidden: Tensor) -> Tensor | None:
-    pooler = getattr(base, "pooler", None)
-    if pooler is None:
-        return None
-    if hasattr(base, "pooler_activation"):  # ALBERT's pooler is a bare linear layer
-        return torch.as_tensor(base.pooler_activation(pooler(hidden[:, 0])))
-    return torch.as_tensor(pooler(hidden))
-
-
-def _position_offset(base: Any) -> int:
-    """RoBERTa counts positions from padding_idx + 1."""
-    embeddings: Any = getattr(base, "embeddings", None)
-    if hasattr(embeddings, "create_position_ids_from_input_ids"):
-        return int(embeddings.padding_idx) + 1
-    return 0
-
-
-def _longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> int:
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    allowed = min(n for n in (positions and positions - offset, tokenizer.model_max_length) if n and n > 0)
-    if wished is not None and wished > allowed:
-        raise ModelError(
-            f"model.max_tokens is {wished}, but this model takes at most {allowed}",
-            fix=f"set model.max_tokens to {allowed} or less",
-        )
-    return int(wished or min(allowed, DEFAULT_MAX_TOKENS))
-
-
-def _is_stack(module: nn.Module) -> bool:
-    return isinstance(module, nn.ModuleList)
-
-
-def _distinct(module: nn.ModuleList) -> bool:
-    return len({id(layer) for layer in module}) == len(module)

@@ -102,9 +102,10 @@ def _compile(pattern: str, path: str) -> re.Pattern[str]:
 
 
 def _load_judge(folder: Path, labels: Sequence[str]) -> Callable[[str], float]:
-    from tunesmith import api
+    from tunesmith.artifact import read_artifact
+    from tunesmith.predictor import Predictor
 
-    predictor = api.load(folder)
+    predictor = Predictor(read_artifact(folder))
     known = predictor.artifact.labels.names
     unknown = [label for label in labels if label not in known]
     if predictor.task.name != "text-classification" or not labels or unknown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,6 +101,10 @@ def sorted_runs(lengths_tokens: Sequence[int], budget_tokens: int) -> list[list[
     return fill(order, lengths_tokens, budget_tokens)
 
 
+LengthsIn = Callable[[int], Sequence[int]]
+"""Epoch → tokens of each group then: a pure function, so that a plan can be made again from any step."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """All steps of a training run.
@@ -110,7 +114,8 @@ class Schedule:
         sizes: how much goes into a step.
         seed: the run's seed.
         total_steps: optimizer steps in the whole run.
-        steps_in_epochs: optimizer steps of each epoch begun, whole.
+        steps_in_epochs: optimizer steps of each epoch begun, whole; of different number where groups are dealt anew.
+        lengths_in: of groups that change from epoch to epoch; None: they have `lengths_tokens` in all of them.
     """
 
     lengths_tokens: tuple[int, ...]
@@ -118,20 +123,27 @@ class Schedule:
     seed: int
     total_steps: int
     steps_in_epochs: tuple[int, ...]
+    lengths_in: LengthsIn | None = None
 
     def steps_from(self, start: int) -> Iterator[tuple[int, int, float, list[int]]]:
         """Yield (step, epoch, epochs done after it, group indices) for the steps start+1 … total_steps."""
         before = 0
         for epoch, count in enumerate(self.steps_in_epochs):
             if start < before + count:
-                plan = plan_epoch(self.lengths_tokens, self.sizes, self.seed, epoch)
+                lengths_tokens = _lengths_in(epoch, self.lengths_tokens, self.lengths_in)
+                plan = plan_epoch(lengths_tokens, self.sizes, self.seed, epoch)
                 for place in range(max(0, start - before), min(count, self.total_steps - before)):
                     yield before + place + 1, epoch, epoch + (place + 1) / count, plan[place]
             before += count
 
 
 def schedule_run(
-    lengths_tokens: Sequence[int], sizes: Sizes, seed: int, epochs: float, max_steps: int | None = None
+    lengths_tokens: Sequence[int],
+    sizes: Sizes,
+    seed: int,
+    epochs: float,
+    max_steps: int | None = None,
+    lengths_in: LengthsIn | None = None,
 ) -> Schedule:
     """Plan a whole run.
 
@@ -141,6 +153,7 @@ def schedule_run(
         seed: the run's seed.
         epochs: passes over the groups; a fraction ends inside an epoch.
         max_steps: ends the run earlier or, where epochs would end before, does nothing.
+        lengths_in: of as many groups that change from epoch to epoch; asked only where `sizes` counts tokens.
 
     Example:
         >>> schedule_run([4] * 10, Sizes(batch_size=4), seed=0, epochs=1.5).total_steps
@@ -149,17 +162,25 @@ def schedule_run(
     counts: list[int] = []
     total = 0
     while len(counts) < epochs and (max_steps is None or total < max_steps):
-        counts.append(_steps_in_epoch(lengths_tokens, sizes, seed, len(counts)))
+        counts.append(_steps_in_epoch(lengths_tokens, sizes, seed, len(counts), lengths_in))
         share = min(1.0, epochs - len(counts) + 1)
         total += math.ceil(round(counts[-1] * share, 9))  # 1.1 epochs of 10 steps are 11 steps, not 11.000000000000001
     total = max(1, total if max_steps is None else min(total, max_steps))
-    return Schedule(tuple(lengths_tokens), sizes, seed, total, tuple(counts))
+    return Schedule(
+        tuple(lengths_tokens), sizes, seed, total, tuple(counts), None if sizes.batch_tokens is None else lengths_in
+    )
 
 
-def _steps_in_epoch(lengths_tokens: Sequence[int], sizes: Sizes, seed: int, epoch: int) -> int:
+def _lengths_in(epoch: int, lengths_tokens: Sequence[int], lengths_in: LengthsIn | None) -> Sequence[int]:
+    return lengths_tokens if lengths_in is None else lengths_in(epoch)
+
+
+def _steps_in_epoch(
+    lengths_tokens: Sequence[int], sizes: Sizes, seed: int, epoch: int, lengths_in: LengthsIn | None
+) -> int:
     if sizes.batch_tokens is None:
         return math.ceil(len(lengths_tokens) / sizes.batch_size)
-    return len(plan_epoch(lengths_tokens, sizes, seed, epoch))
+    return len(plan_epoch(_lengths_in(epoch, lengths_tokens, lengths_in), sizes, seed, epoch))
 
 
 def pack(groups: Sequence[Sequence[Encoded]], device: torch.device | str = "cpu") -> Batch:

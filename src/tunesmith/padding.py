@@ -65,14 +65,6 @@ def fill_up(rows: Sequence[Tensor], value: int) -> Tensor:
     return pad_sequence(list(rows), batch_first=True, padding_value=value)
 
 
-def find_decoder(hf: Any) -> Any:
-    """The decoder of a Hugging Face model that has an encoder, too; None elsewhere."""
-    if not getattr(hf.config, "is_encoder_decoder", False):
-        return None
-    decoder = hf.get_decoder()
-    return None if decoder is hf or decoder is hf.base_model else decoder
-
-
 def written_states(hf: Any, read: Sequence[Tensor], written: Sequence[Tensor], pad_id: int) -> Tensor:
     """Hidden states of the decoder where it writes each token, having read a sequence and all written before.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ import torch
 from tunesmith import base_models, data, engine, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
-from tunesmith.contracts import Encoded, Labels, Method, Task
+from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Prepares, Task
+from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
 from tunesmith.ledger import Ledger
 from tunesmith.methods import make_method
@@ -98,10 +100,19 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
     task.prepare_head(model, labels)
+    device = engine.choose_device(config.train.device)
+    precision = engine.choose_precision(config.train.precision, device)
+    if isinstance(task, Prepares):
+        with engine.fixed_order(device):
+            train_items, dev_items = (
+                inference.prepare_items(model.to(device), task, items, config.evaluate.batch_tokens, precision)
+                for items in (train_items, dev_items)
+            )
+        model.cpu()  # where what a method adds is drawn
     with torch.random.fork_rng(devices=[]):  # what a method adds depends on the seed alone
         torch.manual_seed(config.train.seed)
         method.apply(model)
-    model.to(engine.choose_device(config.train.device))
+    model.to(device)
     compaction = _compact(config, model, [*train_items, *dev_items])
     groups = group_items(train_items, task.groups(train_items))
     section = config.train
@@ -111,8 +122,10 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.seed,
         section.epochs,
         section.max_steps,
+        partial(engine.dealt_lengths, task, groups, section.seed) if _regroups(task, groups) else None,
     )
-    ledgers = {"train": ledger.count(train_items), "dev": ledger.count(dev_items)}
+    not_judged = _count_unjudged(task, splits.dev, labels)
+    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
     return Setup(
         config=config,
         task=task,
@@ -129,7 +142,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(
             section.learning_rate, model.width, method.tags.learning_rate_factor, task.tags.learning_rate_limit
         ),
-        precision=engine.choose_precision(section.precision, model.device),
+        precision=precision,
         ledgers=ledgers,
         notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
     )
@@ -156,7 +169,7 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
         for read in splits.read.values()
         if read.rejected
     ]
-    notices += [_say_remarks(read) for read in splits.read.values() if read.remarks]
+    notices += [sentence for read in splits.read.values() for sentence in _say_remarks(read)]
     missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
     if missing and labels.kind == "single":
         notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
@@ -171,10 +184,20 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
 def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
     titles = {"train": "training", "dev": "development"}
     said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
+    found = ledgers["dev"]
+    if found.not_judged and isinstance(task, JudgedTogether):
+        said.append(f"{found.not_judged:,} of {found.rows:,} development rows are not judged: they {task.unjudged}")
     if any(found.cut_rows for found in ledgers.values()):
         windows = ", or --set task.long_texts=windows" if "long_texts" in task.Config.model_fields else ""
         said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
     return said
+
+
+def _count_unjudged(task: Task, rows: Sequence[Any], labels: Labels) -> int:
+    """How many development rows say nothing about a model. Raises DataError where all of them do."""
+    if not isinstance(task, JudgedTogether):
+        return 0
+    return len(rows) - len(find_judged(task, [task.gold(row, labels) for row in rows], labels))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -185,10 +208,14 @@ def _strata(rows: Sequence[Any], task: Task, labels: Labels) -> Counter[str]:
     return Counter(task.stratum(row, labels) for row in rows)
 
 
-def _say_remarks(read: data.Rows) -> str:
-    counts = Counter(remark.kind for remark in read.remarks)
+def _say_remarks(read: data.Rows) -> list[str]:
+    said = [str(remark) for remark in read.remarks if remark.of_all]
+    counts = Counter(remark.kind for remark in read.remarks if not remark.of_all)
     kinds = ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
-    return f"rows of {read.source} are doubtful, and were used: {kinds}; tunesmith check says which"
+    return [
+        *said,
+        *([f"rows of {read.source} are doubtful, and were used: {kinds}; tunesmith check says which"] if kinds else []),
+    ]
 
 
 def _say_guess(read: data.Rows) -> str | None:
@@ -215,7 +242,11 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
 
 def regroups(setup: Setup) -> bool:
     """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
-    return setup.task.tags.regroups and any(len(group) > 1 for group in setup.groups)
+    return _regroups(setup.task, setup.groups)
+
+
+def _regroups(task: Task, groups: Sequence[Sequence[Encoded]]) -> bool:
+    return task.tags.regroups and any(len(group) > 1 for group in groups)
 
 
 def evaluation_interval(setup: Setup) -> int:

@@ -117,6 +117,58 @@ def guess_tokens(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int
     return torch.cat(losses), torch.cat(hits)
 
 
+def projected_token_losses(
+    head: Head,
+    parameters: Sequence[Tensor],
+    hidden: Tensor,
+    targets: Tensor,
+    *,
+    vocabulary: int,
+    most_scores: int = MOST_SCORES,
+) -> Tensor:
+    """The cross-entropy of each token over the whole vocabulary, where each may get a gradient of its own.
+
+    Those gradients are not known before the losses are used, so the scores of each piece are computed a second time on
+    the way back: a fifth to a third more time than `projected_cross_entropy`, and as little memory.
+
+    Args:
+        head: scores of the vocabulary for hidden states.
+        parameters: all that the head computes with.
+        hidden: (T, D).
+        targets: (T,) int64 token ids.
+        vocabulary: V.
+        most_scores: scores that may stand in memory at once.
+
+    Returns:
+        (T,) float32; float64 where the scores are.
+
+    Example:
+        >>> layer = torch.nn.Linear(4, 10)
+        >>> states, wanted = torch.randn(6, 4), torch.arange(6)
+        >>> parameters = list(layer.parameters())
+        >>> each = projected_token_losses(layer, parameters, states, wanted, vocabulary=10, most_scores=20)
+        >>> whole = projected_cross_entropy(layer, parameters, states, wanted, vocabulary=10)
+        >>> each.shape, bool(torch.allclose(each.sum(), whole))
+        (torch.Size([6]), True)
+    """
+    rows = max(1, most_scores // vocabulary)
+    if len(hidden) <= rows:
+        return _each_loss(head(hidden), targets)
+    if not torch.is_grad_enabled():
+        pieces = zip(hidden.split(rows), targets.split(rows), strict=True)
+        return torch.cat([_each_loss(head(piece), wanted) for piece, wanted in pieces])
+    losses: Tensor = _EachInPieces.apply(_Job(head, targets, 0.0, rows), hidden, *parameters)  # type: ignore[no-untyped-call]
+    return losses
+
+
+def _each_loss(scores: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(_wide(scores), targets, reduction="none")
+
+
+def _wide(scores: Tensor) -> Tensor:
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
 @dataclass(frozen=True)
 class _Job:
     """What is computed in pieces: the head, targets (T,), smoothing, tokens of a piece."""
@@ -161,3 +213,44 @@ class _InPieces(torch.autograd.Function):
             of_hidden * gradient.to(of_hidden.dtype),
             *(next(found) * gradient if needed else None for needed in context.needed),
         )
+
+
+class _EachInPieces(torch.autograd.Function):
+    """The loss of each token; the scores are computed again when its gradient is known."""
+
+    @staticmethod
+    def forward(context: Any, job: _Job, hidden: Tensor, *parameters: Tensor) -> Tensor:
+        context.job = job
+        context.parameters = parameters
+        kind = hidden.device.type
+        context.cast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+        context.save_for_backward(hidden)
+        pieces = zip(hidden.split(job.rows), job.targets.split(job.rows), strict=True)
+        return torch.cat([_each_loss(job.head(piece), wanted) for piece, wanted in pieces])
+
+    @staticmethod
+    def backward(context: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (hidden,), job = context.saved_tensors, context.job
+        wanted = [parameter for parameter in context.parameters if parameter.requires_grad]
+        of_hidden = torch.empty_like(hidden)
+        of_parameters = [torch.zeros_like(parameter) for parameter in wanted]
+        for start in range(0, len(hidden), job.rows):
+            here = slice(start, start + job.rows)
+            piece = hidden[here].detach().requires_grad_()
+            with torch.enable_grad(), torch.autocast(*context.cast):  # as it was on the way there
+                scores = job.head(piece)
+            gradient = _each_gradient(scores.detach(), job.targets[here], gradients[here])
+            found = torch.autograd.grad(scores, [piece, *wanted], gradient, allow_unused=True)
+            of_hidden[here] = found[0]
+            for total, more in zip(of_parameters, found[1:], strict=True):
+                if more is not None:
+                    total += more
+        given = iter(of_parameters)
+        return (None, of_hidden, *(next(given) if p.requires_grad else None for p in context.parameters))
+
+
+def _each_gradient(scores: Tensor, targets: Tensor, factors: Tensor) -> Tensor:
+    """The gradient (T, V) of losses that count with factors (T,): probabilities less 1 at the target, times them."""
+    gradient = _wide(scores).softmax(dim=-1)
+    gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
+    return gradient.mul_(factors[:, None]).to(scores.dtype)

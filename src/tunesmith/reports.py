@@ -12,6 +12,7 @@ from tunesmith.abstaining import Wish
 from tunesmith.artifact import REPORT
 from tunesmith.contracts import Encoded
 from tunesmith.errors import UserError
+from tunesmith.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _default_path(folder: Path, source: Any) -> Path:
     return Path(f"report-{folder.absolute().name}-{PurePath(source).name.partition('.')[0]}.html")
 
 
-def _own_rows(predictor: api.Predictor) -> tuple[reporting.JudgedRows | None, str]:
+def _own_rows(predictor: Predictor) -> tuple[reporting.JudgedRows | None, str]:
     """The development rows of the run, answered again; None and why where they are not to be had as they were."""
     task, labels = predictor.task, predictor.artifact.labels
     try:
@@ -100,7 +101,7 @@ def _own_rows(predictor: api.Predictor) -> tuple[reporting.JudgedRows | None, st
     return replace(judged, train_lengths_tokens=lengths, groups=splits.dev_groups), ""
 
 
-def _encode(predictor: api.Predictor, rows: Any) -> list[Encoded]:
+def _encode(predictor: Predictor, rows: Any) -> list[Encoded]:
     """The parts of rows as the model reads them, without their labels."""
     task = predictor.task
     context = inference.make_context(predictor.model, predictor.artifact.labels)

@@ -24,6 +24,7 @@ from tunesmith.folder_lock import LOCK_NAME
 from tunesmith.labelled_rows import Splits
 from tunesmith.optimization import AS_SET
 from tunesmith.preparation import Setup
+from tunesmith.stored_weights import describe_outputs
 
 CHECKPOINTS = "checkpoints"
 """Folder of the training states inside a run's folder."""
@@ -127,7 +128,7 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
         "stores": setup.method.tags.stores,
         "adapter": dict(setup.method.adapter_config(setup.model)),
         "head": {**vars(setup.model.head_spec), "names": list(setup.model.head_spec.names)},
-        **artifact.describe_outputs(setup.model),
+        **describe_outputs(setup.model),
         "trainable_parameters": sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
         "base": {"name": setup.base.name, "revision": setup.base.revision, "sha256": setup.base.sha256},
         "data": {

@@ -129,7 +129,7 @@ def _export(console: Console, file: str, out: str, model: str | None, *, overwri
     from pathlib import Path
 
     from tunesmith.console import show_notice
-    from tunesmith.prediction_files import check_target
+    from tunesmith.output_files import check_target
     from tunesmith.serving.feedback_export import export_feedback, write_rows
 
     check_target(out, overwrite=overwrite)

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tunesmith.api import Predictor
 from tunesmith.data import ReadOptions
 from tunesmith.errors import ModelError
 from tunesmith.metrics import split_direction
+from tunesmith.predictor import Predictor
 from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.sentences import split_sentences
 from tunesmith.tasks.token_classification import TokenClassification

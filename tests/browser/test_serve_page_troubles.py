@@ -165,7 +165,7 @@ def test_tables_are_read_as_python_reads_them(address: str, open_page: OpenPage)
 
 
 def test_cells_are_no_formulas(address: str, open_page: OpenPage) -> None:
-    from tunesmith.prediction_files import make_cell
+    from tunesmith.output_files import make_cell
 
     values = ["=1+1", "+1", "-x", "@x", "\tx", "＝x", "-3.5", "plain", None, ["joy", "love"], 2.5, "1e5", "-", "+49 30"]
     cells = run_module(open_page(address), "downloads.js", "x.map(m.makeCell)", values)

@@ -28,8 +28,8 @@ from tunesmith.corpora.documents import DocumentOptions
 from tunesmith.corpora.shards import ShardOptions, build_shards
 from tunesmith.corpora.splitting import is_validation
 from tunesmith.corpora.tokenizer_training import save_tokenizer, train_tokenizer
-from tunesmith.durable import DamagedFolder
 from tunesmith.errors import DataError, TrainingError, UserError
+from tunesmith.manifests import DamagedFolder
 
 _CHOSEN = random.Random(3)
 WORDS = ["".join(_CHOSEN.choices("abcdefgh", k=_CHOSEN.randint(2, 7))) for _ in range(200)]

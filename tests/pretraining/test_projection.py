@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.pretraining.conftest import Bench
-from tunesmith.projection import projected_cross_entropy, token_losses
+from tunesmith.projection import projected_cross_entropy, projected_token_losses, token_losses
 
 
 @pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
@@ -75,3 +75,52 @@ def test_losses_of_tokens_add_up_to_the_sum() -> None:
     assert apart.shape == (6,)
     assert torch.allclose(whole, apart.sum())
     assert token_losses(layer, hidden[:0], targets[:0], vocabulary=10).shape == (0,)
+
+
+@pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
+@pytest.mark.parametrize("rows", [1, 7, 16])
+def test_losses_of_tokens_take_a_gradient_each(bench: Callable[..., Bench], name: str, rows: int) -> None:
+    model = bench(name).model
+    model.eval()
+    torch.manual_seed(0)
+    hidden = torch.randn(33, model.width, requires_grad=True)
+    targets, factors = torch.randint(model.vocabulary_size, (33,)), torch.randn(33)
+    parameters = model.projection_parameters()
+    plain = torch.nn.functional.cross_entropy(model.token_logits(hidden), targets, reduction="none")
+    wanted = torch.autograd.grad((plain * factors).sum(), [hidden, *parameters])
+    losses = projected_token_losses(
+        model.token_logits,
+        parameters,
+        hidden,
+        targets,
+        vocabulary=model.vocabulary_size,
+        most_scores=rows * model.vocabulary_size,
+    )
+    found = torch.autograd.grad((losses * factors).sum(), [hidden, *parameters])
+    assert torch.allclose(losses, plain, atol=1e-6)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("most_scores", [20, 10**6])
+def test_scores_are_computed_again_as_they_were(most_scores: int) -> None:
+    """The way back may lie outside of the autocast that the way there was in."""
+    layer = torch.nn.Linear(4, 10)
+    layer.bias.requires_grad_(False)
+    hidden = torch.randn(6, 4).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = projected_token_losses(
+            layer, list(layer.parameters()), hidden, torch.arange(6), vocabulary=10, most_scores=most_scores
+        )
+    assert losses.dtype == torch.float32
+    (losses * torch.arange(6)).sum().backward()
+    assert hidden.grad is not None
+    assert not hidden.grad[0].any(), "its factor is 0"
+    assert hidden.grad[1:].any()
+    assert layer.bias.grad is None
+    assert layer.weight.grad is not None
+    with torch.no_grad():
+        again = projected_token_losses(
+            layer.float(), list(layer.parameters()), hidden.float(), torch.arange(6), vocabulary=10, most_scores=20
+        )
+    assert torch.allclose(again, losses, atol=0.05)

@@ -12,8 +12,8 @@ from tunesmith.checking.findings import MOST_EXAMPLES
 from tunesmith.checking.sampling import Drawn
 from tunesmith.contracts import Context, Labels, Task
 from tunesmith.errors import DataError
-from tunesmith.model import DEFAULT_MAX_TOKENS
 from tunesmith.model_loading import load_tokenizer, quiet_transformers
+from tunesmith.trunk_parts import DEFAULT_MAX_TOKENS
 
 TOKEN_ROWS = 20_000
 TOKEN_CHARACTERS = 5_000_000

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import data
-from tunesmith.api import Predictor
 from tunesmith.contracts import Labels, Task
 from tunesmith.data.rejects import display, listed, shorten
 from tunesmith.errors import DataError
 from tunesmith.labelled_rows import check_labels
+from tunesmith.predictor import Predictor
 
 TURNS = 8
 """How often the systems take turns; few, so that batches stay full."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith import data
-from tunesmith.api import Predictor
 from tunesmith.comparing.contestants import Contestant
 from tunesmith.contracts import Labels, Task
 from tunesmith.evaluation.scoring import Evaluation
+from tunesmith.predictor import Predictor
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith import data
-from tunesmith.api import Predictor
 from tunesmith.comparing.answering import answer_in_turns, read_alike, read_predictions
 from tunesmith.comparing.bout import Bout, Judged
 from tunesmith.comparing.contestants import Contestant, Named, check_same_question, find_side
@@ -17,6 +16,7 @@ from tunesmith.evaluation.paired import Difference, class_scorer, difference, fi
 from tunesmith.evaluation.scoring import row_scorer, score_predictions, scorer
 from tunesmith.evaluation.seeds import seeds_difference, seeds_differences, seeds_differences_rows
 from tunesmith.metrics import ALPHA, SMALLER_IS_BETTER
+from tunesmith.predictor import Predictor
 
 
 def compare(

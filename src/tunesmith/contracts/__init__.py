@@ -17,6 +17,7 @@ from tunesmith.contracts.protocols import (
     Method,
     Objective,
     Penalty,
+    Prepares,
     Task,
     Writes,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Objective",
     "Outputs",
     "Penalty",
+    "Prepares",
     "PretrainingHead",
     "Samples",
     "StepReport",

@@ -211,7 +211,16 @@ class JudgedTogether(Protocol):
 
     Counts still add over rows: each is what one row found among all of them, so a bootstrap draws what is asked, not
     what is searched.
+
+    Attributes:
+        unjudged: why a row cannot be judged, after "they".
     """
+
+    unjudged: str
+
+    def can_judge(self, golds: Sequence[Any], labels: Labels) -> list[bool]:
+        """Whether each row has something to find among the others; one that has not is answered, and not counted."""
+        ...
 
     def tally_together(self, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
         """Additive counts of each row; in place of `Task.tally`."""
@@ -249,6 +258,19 @@ class Converses(Protocol):
 
     def ask_again(self, row: Any) -> tuple[Any, list[dict[str, str]], str] | None:
         """The row before the assistant's last turn, its messages, and what the assistant says then."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """What a task offers besides whose loss compares the model with what it was before the first step."""
+
+    def prepare_items(self, outputs: Outputs, batch: Batch) -> list[Encoded]:
+        """The batch's items, holding what the loss needs of the untouched model's outputs.
+
+        Called for all training and development items before the method changes anything, without dropout and
+        gradients, in the run's precision. A run that goes on calls it again: it must depend on nothing else.
+        """
         ...
 
 

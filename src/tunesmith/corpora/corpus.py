@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith import durable
+from tunesmith import manifests
 from tunesmith.corpora.pieces import PARTS
 from tunesmith.corpora.plan import FINISHED, FORMAT, PLAN, read_json
 from tunesmith.corpora.shard_files import MANIFEST, shard_name
@@ -157,7 +157,7 @@ def open_corpus(folder: str | Path, *, verify: bool = False) -> Corpus:
     for number, shard in enumerate(facts["shards"]):
         inside = path / shard_name(number)
         if verify:
-            durable.verify_folder(inside, MANIFEST)
+            manifests.verify_folder(inside, MANIFEST)
         for part in PARTS:
             for kind, width in sizes.items():
                 _check_size(inside, f"{part}.{kind}", shard[part][kind] * width)
@@ -169,4 +169,4 @@ def _check_size(folder: Path, name: str, wanted_bytes: int) -> None:
     size = file.stat().st_size if file.is_file() else None
     if size != wanted_bytes:
         what = "missing" if size is None else f"has {size:,} bytes, wanted {wanted_bytes:,}"
-        raise durable.DamagedFolder(folder, name, what)
+        raise manifests.DamagedFolder(folder, name, what)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from tunesmith import durable
+from tunesmith import durable, manifests
 from tunesmith.corpora.documents import Position
 from tunesmith.corpora.pieces import PARTS, Piece, Place
 
@@ -174,7 +174,7 @@ def verified_shards(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while (path := folder / shard_name(len(found))).is_dir():
         try:
-            found.append(durable.verify_folder(path, MANIFEST))
-        except durable.DamagedFolder:
+            found.append(manifests.verify_folder(path, MANIFEST))
+        except manifests.DamagedFolder:
             break
     return found

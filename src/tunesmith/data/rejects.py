@@ -56,6 +56,7 @@ class Remark:
         kind: a word that remarks of the same sort share, such as "bad tag".
         problem: what is doubtful and what was made of it.
         fix: what to do, as an imperative sentence.
+        of_all: it tells how the whole source was read, so `fit` says it in full and counts it among no rows.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Remark:
     kind: str
     problem: str
     fix: str
+    of_all: bool = False
 
     def __str__(self) -> str:
         return f"{display(self.file)}, line {self.line:,}: {self.problem}; {self.fix}"

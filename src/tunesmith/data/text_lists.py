@@ -1,26 +1,25 @@
-"""Lists of texts: in one column, in a column for each text, or a text a line with the lines of one list together."""
+"""Lists of texts: in one column, in a column for each text, or a text a line (see `text_lines`)."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 from tunesmith.contracts import Column
-from tunesmith.data.columns import find_alias, find_named, resolve_columns
+from tunesmith.data.columns import find_alias, find_named
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, Unfit, take_sample
-from tunesmith.data.rejects import display, shorten
+from tunesmith.data.rejects import display
+from tunesmith.data.text_lines import is_missing, merge_lines
 from tunesmith.errors import DataError
 
 SEPARATOR = "|"
 """Stands between the texts of a list in one cell, where the cell is no list in JSON."""
 _SUFFIX = re.compile(r"[a-z]|\d{1,3}")
 _ELLIPSIS = " … "
-QUESTION_IDS = ("qid", "question_id", "query_id")
-"""Columns that tell lists apart which share everything else, where a text stands on each line."""
 LIST_FIX = 'write a list of texts such as ["tea", "milk"], or give each text a column of its own'
 
 
@@ -74,7 +73,9 @@ def gather_texts(table: Table, columns: Sequence[Column], options: ReadOptions) 
             mapping = {**options.mapping, column.name: joined}
             return Gathered(replace(table, chunks=chunks), kept, replace(options, mapping=mapping))
     if column.single and sample and _is_flat(named, column, names, sample):
-        return _gather_lines(table, columns, options, sample)
+        lines = [line for chunk in head for line in chunk.lines][:GUESS_ROWS]
+        table, mapping = merge_lines(table, columns, options, list(zip(sample, lines, strict=True)))
+        return Gathered(table, list(names), replace(options, mapping={**options.mapping, **mapping}))
     return Gathered(table, list(names), options)
 
 
@@ -151,15 +152,9 @@ def _join(chunk: RawChunk, parts: Sequence[str], joined: str) -> RawChunk:
 def _texts_of(record: Record, parts: Sequence[str]) -> list[Any]:
     """The texts of a row; columns at the end that are empty make the list shorter."""
     texts = [record.get(name) for name in parts]
-    while texts and _is_missing(texts[-1]):
+    while texts and is_missing(texts[-1]):
         texts.pop()
     return texts
-
-
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or (isinstance(value, float) and value != value)
 
 
 def read_texts(cell: Any) -> list[str] | None:
@@ -178,7 +173,7 @@ def read_texts(cell: Any) -> list[str] | None:
     """
     if type(cell).__module__ == "numpy" and hasattr(cell, "tolist"):
         cell = cell.tolist()
-    if _is_missing(cell):
+    if is_missing(cell):
         return None
     if isinstance(cell, Mapping) and isinstance(cell.get("text"), (list, tuple)):
         cell = cell["text"]
@@ -200,7 +195,7 @@ def _split(cell: str) -> list[Any]:
 
 
 def _text_of(value: Any, number: int) -> str:
-    if _is_missing(value):
+    if is_missing(value):
         raise Unfit(f"text {number:,} of the list is empty", "write it, or remove the row")
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise Unfit(f"text {number:,} of the list is no text", LIST_FIX)
@@ -210,63 +205,8 @@ def _text_of(value: Any, number: int) -> str:
 def _is_flat(named: str | None, column: Column, names: Sequence[str], sample: Sequence[Record]) -> bool:
     """Whether a column holds one text of a list a line."""
     found = named or find_alias(column.single, names)
-    values = [record.get(found) for record in sample if found and not _is_missing(record.get(found))]
+    values = [record.get(found) for record in sample if found and not is_missing(record.get(found))]
     texts = [value for value in values if isinstance(value, str)]
     if not texts or len(texts) < len(values):
         return False
     return named is None or not any(text.lstrip().startswith("[") or SEPARATOR in text for text in texts)
-
-
-def _gather_lines(table: Table, columns: Sequence[Column], options: ReadOptions, sample: Sequence[Record]) -> Gathered:
-    """Lines that stand together and share everything but the text and its label become one row.
-
-    Raises:
-        DataError: while chunks are read: lines of one row do not stand together.
-    """
-    names = list(table.columns or [])
-    plain = [replace(c, holds="plain", aliases=(*c.aliases, *c.single)) if c.holds == "texts" else c for c in columns]
-    mapping = resolve_columns(names, sample, plain, options, table.name).mapping
-    listed = [mapping[c.name] for c in columns if c.name in mapping and (c.holds == "texts" or c.role == "label")]
-    shared = [mapping[c.name] for c in columns if c.name in mapping and mapping[c.name] not in listed]
-    own = find_alias(QUESTION_IDS, names)
-    chunks = _merge_lines(table, [*shared, *([own] if own is not None and own not in shared else [])], listed)
-    return Gathered(replace(table, chunks=chunks), names, replace(options, mapping={**options.mapping, **mapping}))
-
-
-def _merge_lines(table: Table, shared: Sequence[str], listed: Sequence[str]) -> Iterator[RawChunk]:
-    """Chunks of merged rows; the last row of a chunk waits for the next chunk, which may go on with it."""
-    last: tuple[int, Record] | None = None
-    begun: dict[tuple[str, ...], int] = {}
-    for chunk in table.chunks:
-        done: list[tuple[int, Record]] = []
-        for record, line in zip(chunk.records, chunk.lines, strict=True):
-            if last is not None and all(record.get(name) == last[1].get(name) for name in shared):
-                for name in listed:
-                    last[1][name].append(record.get(name))
-                continue
-            if last is not None:
-                done.append(last)
-            first = begun.setdefault(tuple(str(record.get(name)) for name in shared), line)
-            if first != line:
-                raise _scattered(table, shared[0], record, first, line)
-            last = line, {**record, **{name: [record.get(name)] for name in listed}}
-        yield _finished(done, listed, chunk)
-    if last is not None:
-        yield _finished([last], listed, None)
-
-
-def _scattered(table: Table, name: str, record: Record, first: int, line: int) -> DataError:
-    return DataError(
-        f"{display(table.name)}, line {line:,}: {name} {shorten(record.get(name))} of line {first:,} comes again, "
-        "after other lines: its texts would be torn apart",
-        fix=f"sort the file by {name}; if these are two questions of the same words, give a column {QUESTION_IDS[0]}",
-    )
-
-
-def _finished(done: Sequence[tuple[int, Record]], listed: Sequence[str], chunk: RawChunk | None) -> RawChunk:
-    for _, record in done:
-        for name in listed:
-            if all(map(_is_missing, record[name])):
-                record[name] = None  # none of the lines has a label
-    faults, remarks = ([], ()) if chunk is None else (chunk.faults, chunk.remarks)
-    return RawChunk([record for _, record in done], [line for line, _ in done], faults, remarks)

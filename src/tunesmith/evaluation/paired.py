@@ -115,7 +115,7 @@ def difference(
         found = significance.randomise_rows(pair, after.golds, by_rows, shuffles=shuffles, seed=seed)
         return _join(gain, found.p[name], RANDOMISATION, {"shuffles": found.shuffles})
     score = scorer(task, labels, name)
-    rows = before.row_counts, after.row_counts
+    rows = before.judged_counts, after.judged_counts
     gain = intervals.paired_difference(*rows, score, resamples=resamples, seed=seed)[name]
     if name in SHARES_OF_ROWS:
         first, second = (_rights(counts, score, name) for counts in rows)
@@ -160,7 +160,7 @@ def score_differences(
     """
     check_same_rows(before, after)
     settings = {"resamples": resamples, "seed": seed}
-    found = intervals.paired_difference(before.row_counts, after.row_counts, scorer(task, labels), **settings)
+    found = intervals.paired_difference(before.judged_counts, after.judged_counts, scorer(task, labels), **settings)
     if not task.score_rows(after.predictions, after.golds, labels):
         return found
     pair, by_rows = (before.predictions, after.predictions), row_scorer(task, labels)

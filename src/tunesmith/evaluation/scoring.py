@@ -27,6 +27,7 @@ class Evaluation:
         predictions: the answers.
         golds: the right answers.
         n: rows.
+        judged: places of those that count; the others have nothing to find.
     """
 
     headline: str
@@ -38,6 +39,12 @@ class Evaluation:
     predictions: Sequence[Any]
     golds: Sequence[Any]
     n: int
+    judged: tuple[int, ...]
+
+    @property
+    def judged_counts(self) -> list[Counts]:
+        """Additive counts of each row that counts."""
+        return [self.row_counts[place] for place in self.judged]
 
     @property
     def value(self) -> float:
@@ -65,13 +72,15 @@ def score_predictions(
         seed: decides what is drawn.
 
     Raises:
-        DataError: there is no row, or the two lists differ in length.
+        DataError: there is no row, none can be judged, or the two lists differ in length.
     """
     if len(predictions) != len(golds):
         message = f"{len(predictions)} predictions and {len(golds)} right answers, wanted as many of each"
         raise DataError(message, fix="predict every row of the labelled file")
     row_counts = tally_rows(task, predictions, golds, labels)
-    scores = intervals.bootstrap_intervals(row_counts, scorer(task, labels), resamples=resamples, seed=seed)
+    judged = find_judged(task, golds, labels)
+    counted = [row_counts[place] for place in judged]
+    scores = intervals.bootstrap_intervals(counted, scorer(task, labels), resamples=resamples, seed=seed)
     if task.score_rows(predictions, golds, labels):
         by_rows = row_scorer(task, labels)
         scores |= intervals.bootstrap_rows(predictions, golds, by_rows, resamples=resamples, seed=seed)
@@ -85,7 +94,23 @@ def score_predictions(
         predictions=predictions,
         golds=golds,
         n=len(golds),
+        judged=judged,
     )
+
+
+def find_judged(task: Task, golds: Sequence[Any], labels: Labels) -> tuple[int, ...]:
+    """Places of the rows that can be judged: all, unless they are judged among each other.
+
+    Raises:
+        DataError: there are rows, and none can be.
+    """
+    if not isinstance(task, JudgedTogether):
+        return tuple(range(len(golds)))
+    found = tuple(place for place, is_judged in enumerate(task.can_judge(golds, labels)) if is_judged)
+    if golds and not found:
+        message = f"none of the {len(golds):,} rows can be judged: they {task.unjudged}"
+        raise DataError(message, fix="give more rows that belong together")
+    return found
 
 
 def tally_rows(task: Task, predictions: Sequence[Any], golds: Sequence[Any], labels: Labels) -> list[Counts]:
@@ -112,7 +137,7 @@ def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds
 
     Returns:
         `headline`, `scores` {name: {value, low, high, n}}, `baselines` {name: scores}, `per_class` and the
-        task's other tables, `confusion` {labels, matrix} or None, `seconds`.
+        task's other tables, `confusion` {labels, matrix} or None, `seconds`; `not_judged` where rows do not count.
     """
     table = evaluation.confusion
     return {
@@ -122,6 +147,7 @@ def to_json(evaluation: Evaluation, baselines: Mapping[str, Evaluation], seconds
         **({"per_class": {}} | {name: _plain_table(table) for name, table in evaluation.tables.items()}),
         "confusion": None if table is None else {"labels": list(evaluation.names), "matrix": table},
         "seconds": seconds,
+        **({"not_judged": left_out} if (left_out := evaluation.n - len(evaluation.judged)) else {}),
     }
 
 

@@ -98,7 +98,7 @@ def seeds_differences(
     runs = _check(before, after)
     joint = [
         {(place, key): count for place, counts in enumerate(row) for key, count in counts.items()}
-        for row in zip(*(run.row_counts for run in runs), strict=True)
+        for row in zip(*(run.judged_counts for run in runs), strict=True)
     ]
 
     def drawn() -> Iterator[list[Scores]]:
@@ -108,7 +108,7 @@ def seeds_differences(
                 sides[place][key] = count
             yield [score(counts) for counts in sides]
 
-    return _weigh(list(drawn()), len(before), before[0].n)
+    return _weigh(list(drawn()), len(before), len(joint))
 
 
 def seeds_differences_rows(

@@ -15,10 +15,14 @@ SMALLER_IS_BETTER = frozenset({"rmse", "mae", "hamming_loss", "loss", "perplexit
 """Scores of which less is better."""
 SHARES_OF_ROWS = frozenset(
     {"accuracy", "subset_accuracy", "exact_match", "recall_at_1", "recall_at_5", "recall_at_10", "triplet_accuracy"}
+    | {"preference_accuracy", "reward_accuracy"}
 )
 """Scores that are the share of rows that are right: each row counts 0 or 1."""
 
-OF_ANY_ROWS = ("accuracy", "f1", "exact_match", "entity_f1", "micro_f1", "recall_at_5", "mrr", "mae", "rmse")
+OF_ANY_ROWS = (
+    *("accuracy", "f1", "exact_match", "entity_f1", "micro_f1", "recall_at_5", "mrr", "mae", "rmse"),
+    *("preference_accuracy", "margin"),
+)
 """Scores that mean the same on any part of the rows; a macro average does not where a part lacks classes."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith import base_models, durable, engine
+from tunesmith import base_models, durable, engine, manifests
 from tunesmith.architectures import DEFAULTS, describe_architecture, make_model
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import build_named
@@ -122,7 +122,7 @@ def _find_tokenizer(
     if not _is_made_from(target, recipe):
         yield Notice(f"training a {kind} tokenizer of up to {section.vocabulary:,} entries")
         _make_tokenizer(config, target, recipe)
-    yield Notice(_say_report(durable.verify_folder(target, RECIPE)[REPORT]))
+    yield Notice(_say_report(manifests.verify_folder(target, RECIPE)[REPORT]))
     return load_tokenizer(target)
 
 
@@ -168,8 +168,8 @@ def _recipe(config: PretrainConfig, kind: Kind, family: Family) -> dict[str, Any
 
 def _is_made_from(folder: Path, recipe: Mapping[str, Any]) -> bool:
     try:
-        written = durable.verify_folder(folder, RECIPE)
-    except durable.DamagedFolder:
+        written = manifests.verify_folder(folder, RECIPE)
+    except manifests.DamagedFolder:
         return False
     return all(written.get(name) == value for name, value in recipe.items())
 

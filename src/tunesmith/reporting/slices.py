@@ -12,7 +12,7 @@ import numpy as np
 
 from tunesmith.contracts import Counts
 from tunesmith.evaluation.intervals import Interval, bootstrap_intervals
-from tunesmith.evaluation.scoring import tally_rows
+from tunesmith.evaluation.scoring import find_judged, tally_rows
 from tunesmith.metrics import OF_ANY_ROWS, SMALLER_IS_BETTER, sum_counts
 from tunesmith.pages import visible
 from tunesmith.pages.charts import Score, axis_track, interval_track
@@ -70,7 +70,7 @@ def find_slices(judged: JudgedRows) -> Slices | None:
     """Score every part that is large enough; None where no score means the same on any rows, or no part is."""
     task, labels = judged.task, judged.labels
     counts = tally_rows(task, judged.predictions, judged.golds, labels)
-    scores = task.score(sum_counts(counts), labels)
+    scores, counted = task.score(sum_counts(counts), labels), set(find_judged(task, judged.golds, labels))
     name = next((one for one in OF_ANY_ROWS if one in scores), None)
     if name is None:
         return None
@@ -80,8 +80,9 @@ def find_slices(judged: JudgedRows) -> Slices | None:
 
     resamples = max(100, min(500, 20_000 // max(1, len(labels.names))))
     found = []
-    for kind, column, value, rows in _parts(judged):
-        if FEWEST_ROWS <= len(rows) < len(counts):
+    for kind, column, value, part in _parts(judged):
+        rows = [row for row in part if row in counted]
+        if FEWEST_ROWS <= len(rows) < len(counted):
             interval = bootstrap_intervals([counts[row] for row in rows], score, resamples=resamples)[name]
             differs = not interval.low <= scores[name] <= interval.high
             found.append(Slice(kind, column, value, interval, differs))

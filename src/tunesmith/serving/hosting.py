@@ -16,6 +16,7 @@ from tunesmith import api, asking, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task, Writes
 from tunesmith.errors import UserError
+from tunesmith.predictor import Predictor
 from tunesmith.serving.prepacking import prepack
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -39,7 +40,7 @@ class Hosted:
     """
 
     name: str
-    predictor: api.Predictor
+    predictor: Predictor
     card: str | None = None
     report: str | None = None
     manifest_sha256: str = ""
@@ -187,7 +188,7 @@ def _load(name: str, folder: Path, precision: str) -> Hosted:
     return Hosted(name, predictor, *documents, version, precision, autocast, find_most_tokens(predictor))
 
 
-def find_most_tokens(predictor: api.Predictor) -> int | None:
+def find_most_tokens(predictor: Predictor) -> int | None:
     """What a model reads of a text that is too long for it; None where it reads all of it, in windows."""
     task, model = predictor.task, predictor.model
     long = "a " * (4 * model.max_tokens)

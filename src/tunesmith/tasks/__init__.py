@@ -11,6 +11,7 @@ from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.chat import Chat
 from tunesmith.tasks.embedding import Embedding
 from tunesmith.tasks.multiple_choice import MultipleChoice
+from tunesmith.tasks.preference import Preference
 from tunesmith.tasks.question_answering import QuestionAnswering
 from tunesmith.tasks.relation_extraction import RelationExtraction
 from tunesmith.tasks.text_classification import TextClassification
@@ -27,6 +28,7 @@ TASKS: dict[str, type[Any]] = {
     "embedding": Embedding,
     "text-to-text": TextToText,
     "chat": Chat,
+    "preference": Preference,
 }
 
 

@@ -75,7 +75,8 @@ class RankingPrediction(BaseModel):
     Attributes:
         answer: the text of the first candidate.
         ranking: all candidates, best one first.
-        probability: that the first candidate is right.
+        probability: that the first candidate is right; None where a share of the softmax has nothing to say of it,
+            since it is the only one.
         abstained: the model is less sure than was asked for; None where nothing was asked.
     """
 
@@ -227,29 +228,40 @@ class AnswerSelection:
         return [(item.meta["choices"], own.tolist()) for item, own in zip(batch.items, shares, strict=True)]
 
     def join(self, parts: Sequence[Any], labels: Labels) -> RankingPrediction:
-        """The candidates of a row by their score."""
+        """The candidates of a row by their score; of a lone one the softmax is 1, be it right or wrong."""
         texts, scores = parts[0]
         found = _rank(texts, scores)
-        return found.model_copy(update={"probability": found.ranking[0].score})
+        says_nothing = self.config.loss == "listwise" and len(texts) == 1
+        return found if says_nothing else found.model_copy(update={"probability": found.ranking[0].score})
 
     def beliefs(self, predictions: Sequence[Any], golds: Sequence[Any] | None, labels: Labels) -> Beliefs | None:
-        """One event a row: its first candidate is right. So a row without a right one is one to withhold."""
-        shares = np.array([prediction.probability for prediction in predictions], dtype=np.float64)
+        """One event a row that has a probability: its first candidate is right.
+
+        So a row without a right one is one to withhold.
+        """
+        places = [place for place, prediction in enumerate(predictions) if prediction.probability is not None]
+        shares = np.array([predictions[place].probability for place in places], dtype=np.float64)
         rights = None
         if golds is not None:
-            pairs = zip(predictions, golds, strict=True)
-            rights = np.array([gold.holds(prediction.ranking[0]) for prediction, gold in pairs], dtype=bool)
-        rows = np.arange(len(predictions))
+            found = [golds[place].holds(predictions[place].ranking[0]) for place in places]
+            rights = np.array(found, dtype=bool)
+        rows = np.array(places, dtype=np.int64)
         return Beliefs(shares, rights, rows, shares, rights, rows, OF_FIRST)
 
     def revise(self, predictions: Sequence[Any], probabilities: Any, labels: Labels) -> list[Any]:
-        """The same rankings with other probabilities of the first candidate."""
-        pairs = zip(predictions, probabilities.tolist(), strict=True)
-        return [prediction.model_copy(update={"probability": share}) for prediction, share in pairs]
+        """The same rankings with other probabilities of the first candidate, where they have one."""
+        shares = iter(probabilities.tolist())
+        return [
+            prediction
+            if prediction.probability is None
+            else prediction.model_copy(update={"probability": next(shares)})
+            for prediction in predictions
+        ]
 
     def withhold(self, prediction: Any, threshold: float) -> Any:
-        """`abstained` says whether the first candidate is less sure."""
-        return prediction.model_copy(update={"abstained": prediction.probability < threshold})
+        """`abstained` says whether the first candidate is less sure, or nothing is known of it."""
+        is_sure = prediction.probability is not None and prediction.probability >= threshold
+        return prediction.model_copy(update={"abstained": not is_sure})
 
     def texts(self, row: Any) -> tuple[str, ...]:
         """Question and candidates."""

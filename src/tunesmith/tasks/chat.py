@@ -39,6 +39,7 @@ from tunesmith.tasks.chat_rows import ASSISTANT, COLUMNS, USER, ChatPrediction, 
 from tunesmith.tasks.chat_sequences import PROMPT, UNREAD, encode_chats, find_end, measure_turns
 from tunesmith.tasks.chat_templates import read_template, settle_template
 from tunesmith.tasks.decoding_options import DecodingOptions
+from tunesmith.tasks.languages import is_chinese
 
 
 class ChatConfig(DecodingOptions):
@@ -81,6 +82,7 @@ class Chat:
         turns = [len(row.messages) for row in rows]
         answers = [len(contents(row, ASSISTANT)) for row in rows]
         facts = {"rows": float(len(rows)), "turns": mean(turns or [0]), "answers": mean(answers or [0])}
+        facts["chinese"] = float(is_chinese([text for row in rows for text in contents(row, ASSISTANT)]))
         return Labels((), (), "text", facts)
 
     def describe_labels(self, labels: Labels) -> str:

@@ -1,6 +1,6 @@
 """Cheap competitors where one or several of some texts are right: place, length, shared words, the frozen trunk.
 
-All are deterministic. scikit-learn is imported when first used: it costs two seconds.
+All are deterministic.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tunesmith.contracts import Features
 from tunesmith.errors import DataError
-from tunesmith.tasks.classification_baselines import fit_tfidf
+from tunesmith.tasks import cosine_baselines
 
 _CHARACTERS = 5_000
 """Of each text only so many are weighed; a model's 512 tokens are about 2,500."""
-_ROWS_AT_ONCE = 512
-"""Rows whose vectors are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +74,17 @@ class TfidfCosine:
 
     parts: Parts
 
-    name = "tfidf"
-    title = "TF-IDF cosine"
+    name = cosine_baselines.NAME
+    title = cosine_baselines.TITLE
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Weigh words by the training rows' texts and answer each of `rows`."""
         parts = self.parts
         known = [text for row in train for text in (parts.question_of(row), *parts.choices_of(row))]
-        vectorizer = fit_tfidf([text[:_CHARACTERS] for text in known])
-        if vectorizer is None:
+        vectors_of = cosine_baselines.tfidf_vectors(known, most_characters=_CHARACTERS)
+        if vectors_of is None:
             return UsualPlace(parts).predict(train, rows, features)
-        return _most_alike(parts, rows, lambda texts: vectorizer.transform([text[:_CHARACTERS] for text in texts]))
+        return _most_alike(parts, rows, vectors_of)
 
 
 @dataclass(frozen=True)
@@ -109,24 +105,8 @@ BASELINES = (UsualPlace, Longest, TfidfCosine, FrozenCosine)
 """Weakest first."""
 
 
-def _most_alike(parts: Parts, rows: Sequence[Any], vectors_of: Callable[[Sequence[str]], Any]) -> list[Any]:
-    """Answer rows by the cosine of what is asked and each text; `vectors_of` gives (N, D), dense or sparse."""
-    found: list[Any] = []
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        counts = [len(parts.choices_of(row)) for row in block]
-        owners = np.repeat(np.arange(len(block)), counts)
-        asked = _unit(vectors_of([parts.question_of(row) for row in block]))
-        given = _unit(vectors_of([text for row in block for text in parts.choices_of(row)]))
-        cosines = np.asarray(asked[owners].multiply(given).sum(axis=1)).ravel()
-        pieces = np.split(cosines, np.cumsum(counts)[:-1])
-        found += [parts.answer(row, piece.tolist()) for row, piece in zip(block, pieces, strict=True)]
-    return found
-
-
-def _unit(vectors: Any) -> Any:
-    """(N, D) as sparse rows of length 1; zeros stay."""
-    from scipy.sparse import csr_array
-    from sklearn.preprocessing import normalize
-
-    return normalize(csr_array(vectors))
+def _most_alike(parts: Parts, rows: Sequence[Any], vectors_of: cosine_baselines.Vectors) -> list[Any]:
+    """Answer rows by the cosine of what is asked and each text."""
+    asked = [(parts.question_of(row), parts.choices_of(row)) for row in rows]
+    found = cosine_baselines.likenesses(asked, vectors_of)
+    return [parts.answer(row, cosines) for row, cosines in zip(rows, found, strict=True)]

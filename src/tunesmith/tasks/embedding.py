@@ -97,6 +97,7 @@ class Embedding:
     better: ClassVar[Literal["max", "min"]] = "max"
     tags: ClassVar[Tags] = Tags(has_head=False, regroups=True, learning_rate_limit=LEARNING_RATE_LIMIT)
     columns: ClassVar[tuple[Column, ...]] = COLUMNS
+    unjudged: ClassVar[str] = "have no other text of their label to find"
 
     def __init__(self, config: EmbeddingConfig) -> None:
         self.config = config
@@ -273,6 +274,10 @@ class Embedding:
         if labels.kind == LABELS:
             return Together((row.text,), label=class_name(row.label))
         return Together(self.texts(row), score=score_of(row) if labels.kind == SCORED_PAIRS else None)
+
+    def can_judge(self, golds: Sequence[Any], labels: Labels) -> list[bool]:
+        """Whether there is another text of the same label; always, where texts have no label."""
+        return embedding_scores.can_judge(golds, labels)
 
     def compare(self, prediction: Any, gold: Any, labels: Labels) -> Comparison:
         """See `compare_together`, for a row that has only itself to search."""

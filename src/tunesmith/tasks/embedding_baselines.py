@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.contracts import Features
-from tunesmith.tasks.classification_baselines import fit_tfidf
+from tunesmith.tasks import cosine_baselines
 from tunesmith.tasks.embedding_rows import EmbeddingPrediction, EmbeddingRow
 
 TextsOf = Callable[[Any], tuple[str, ...]]
@@ -18,25 +17,18 @@ TextsOf = Callable[[Any], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class TfidfVectors:
-    """TF-IDF vectors learnt on training texts; see `fit_tfidf`."""
+    """TF-IDF vectors of single words, learnt on training texts; see `cosine_baselines.tfidf_vectors`."""
 
     texts_of: TextsOf
 
-    name = "tfidf"
-    title = "TF-IDF cosine"
+    name = cosine_baselines.NAME
+    title = cosine_baselines.TITLE
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Vectors of each row's texts, sparse and of length 1 (0 where no word is known)."""
-        from scipy.sparse import csr_array
-
         known = [text for row in train for text in self.texts_of(row)]
-        asked = [self.texts_of(row) for row in rows]
-        if not asked:
-            return []
-        vectorizer = fit_tfidf(known, longest=1)  # alike texts share words, seldom pairs of them
-        flat = [text for texts in asked for text in texts]
-        matrix = csr_array((len(flat), 1)) if vectorizer is None else vectorizer.transform(flat)
-        return _answers(asked, [matrix[place : place + 1] for place in range(matrix.shape[0])])
+        vectors_of = cosine_baselines.tfidf_vectors(known, longest=1)
+        return _answer(self.texts_of, rows, vectors_of or cosine_baselines.nothing_known)
 
 
 @dataclass(frozen=True)
@@ -56,22 +48,16 @@ class FrozenVectors:
 
     def predict(self, train: Sequence[Any], rows: Sequence[Any], features: Features) -> list[Any]:
         """Vectors of each row's texts."""
-        asked = [self.texts_of(row) for row in rows]
-        if not asked:
-            return []
-        different = list(dict.fromkeys(text for texts in asked for text in texts))
-        singles = [EmbeddingRow(text=text) for text in different]
         if self.pooling == "mean":
-            matrix = features.rows(singles)
-        else:
-            matrix = np.concatenate([states for _, states in features.places(singles)])
-        found = {
-            text: array("f", row.astype(np.float32).tobytes()) for text, row in zip(different, matrix, strict=True)
-        }
-        return [EmbeddingPrediction(vectors=tuple(found[text] for text in texts)) for texts in asked]
+            return _answer(self.texts_of, rows, features.texts)
+        return _answer(self.texts_of, rows, lambda texts: _at_places(texts, features))
 
 
-def _answers(asked: Sequence[tuple[str, ...]], vectors: Sequence[Any]) -> list[EmbeddingPrediction]:
-    """One prediction a row from the vectors of all texts in order."""
-    remaining = iter(vectors)
-    return [EmbeddingPrediction(vectors=tuple(next(remaining) for _ in texts)) for texts in asked]
+def _at_places(texts: Sequence[str], features: Features) -> Any:
+    """(N, D): the hidden state of each text's one place."""
+    return np.concatenate([states for _, states in features.places([EmbeddingRow(text=text) for text in texts])])
+
+
+def _answer(texts_of: TextsOf, rows: Sequence[Any], vectors_of: cosine_baselines.Vectors) -> list[Any]:
+    asked = [texts_of(row) for row in rows]
+    return [EmbeddingPrediction(vectors=vectors) for vectors in cosine_baselines.vectors_by_row(asked, vectors_of)]

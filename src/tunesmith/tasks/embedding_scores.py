@@ -75,6 +75,22 @@ def _places(values: Any) -> dict[Any, list[int]]:
     return found
 
 
+def can_judge(golds: Sequence[Together], labels: Labels) -> list[bool]:
+    """Whether each row has something to find: of labelled texts, another text of its label.
+
+    Example:
+        >>> rows = [Together((text,), label=label) for text, label in (("a", "x"), ("b", "x"), ("c", "y"), ("c", "y"))]
+        >>> can_judge(rows, Labels(("x", "y"), (2, 2), LABELS))
+        [True, True, False, False]
+    """
+    if labels.kind != LABELS:
+        return [True] * len(golds)
+    texts: dict[str | None, set[str]] = {}
+    for gold in golds:
+        texts.setdefault(gold.label, set()).add(gold.texts[0])
+    return [len(texts[gold.label]) > 1 for gold in golds]
+
+
 def tally_together(predictions: Sequence[Any], golds: Sequence[Together], labels: Labels) -> list[Counts]:
     """Counts of each row: of a search, or of a scored pair."""
     if not predictions:

@@ -125,7 +125,18 @@ def asked_states(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     if not model.has_decoder:
         places, targets = find_asked(batch, model.device)
         return model.trunk(batch).index_select(0, places), targets
+    hidden, written = written_states(model, batch)
+    return hidden, torch.cat(written)
+
+
+def written_states(model: Model, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    """Of a model with encoder and decoder: hidden states (N, D) where something is written, and the ids of each text.
+
+    Args:
+        model: with encoder and decoder.
+        batch: sequences that are read and written in turns.
+    """
     sequences = split_sequences(batch)
     begin = model.hf.config.decoder_start_token_id
     written = [ids[1:] if len(ids) > 1 and int(ids[0]) == begin else ids for ids in sequences[1::2]]
-    return model.written(sequences[0::2], written), torch.cat(written)
+    return model.written(sequences[0::2], written), written

@@ -1,6 +1,7 @@
 // The page of `tunesmith serve`: models, the form, answers, history, two languages.
 
 import { summarize } from "./answers.js";
+import { showChat, startChat } from "./chat.js";
 import { clearTrouble, putFileAway, showBusy, showFields, showTrouble, startAsking } from "./asking.js";
 import { announce, get, make } from "./dom.js";
 import { keep, remember, startHistory } from "./history.js";
@@ -73,6 +74,16 @@ function choose(next) {
   say(get("model-name"), () => model.name);
   document.title = `${model.name} · Tunesmith`;
   describeModel(model);
+  showWork(model.task === "chat");
+}
+
+/** The form with its answers and what was asked before, or a conversation in their place. */
+function showWork(isChat) {
+  if (isChat) stopCurrent();
+  for (const id of ["ask", "history-box"]) get(id).hidden = isChat;
+  get("answer-card").hidden = isChat || !get("answer").hasChildNodes();
+  showChat(isChat ? model : null);
+  if (isChat) return;
   showFields(model);
   clearTrouble();
 }
@@ -270,6 +281,7 @@ adoptTemplate();
 guardLeaving();
 startLanguages();
 startKeys();
+startChat();
 startHistory(reopen);
 startAsking({ onRows: ask, onFile: askFile });
 setInterval(renewLinks, NEW_LINKS_MS);

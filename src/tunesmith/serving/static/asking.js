@@ -196,7 +196,7 @@ function takeDrops(form) {
     if (!hasFile(event)) return;
     event.preventDefault();
     form.classList.remove("dropping");
-    if (model) takeFile(event.dataTransfer.files[0]);
+    if (model && !form.hidden) takeFile(event.dataTransfer.files[0]);
   });
 }
 

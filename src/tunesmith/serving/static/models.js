@@ -6,6 +6,7 @@ import { formatNumber, say, word } from "./words.js";
 const FIRST_LABELS = 12;
 const TASKS = {
   "answer-selection": "task.answer_selection",
+  chat: "task.chat",
   embedding: "task.embedding",
   "multiple-choice": "task.multiple_choice",
   "question-answering": "task.question_answering",

@@ -6,7 +6,7 @@ const PATIENCE_MS = 120_000;
 /** What went wrong with a request. */
 export class ServiceError extends Error {
   /**
-   * @param {"gone"|"key"|"busy"|"refused"|"broken"|"stopped"} kind
+   * @param {"gone"|"key"|"busy"|"refused"|"broken"|"stopped"|"cut"} kind
    * @param {{message?: string, fix?: string, field?: string, status?: number, wait_s?: number}} facts
    */
   constructor(kind, facts = {}) {
@@ -50,6 +50,16 @@ export function predict(model, rows, signal) {
   return request(`v1/models/${encodeURIComponent(model)}/predict`, { body: rows, signal });
 }
 
+/**
+ * The next turn of a conversation, as a stream of server-sent events.
+ * @param {Object} body as `POST v1/chat/completions` takes it
+ * @param {AbortSignal} signal stops it; nothing else does, since an answer may take its time
+ * @returns {Promise<ReadableStream<Uint8Array>>}
+ */
+export function converse(body, signal) {
+  return request("v1/chat/completions", { body, signal, isStream: true });
+}
+
 export function sendFeedback(feedback) {
   return request("v1/feedback", { body: feedback });
 }
@@ -58,10 +68,11 @@ export function sendFeedback(feedback) {
  * Send a request; where the server wants a key, ask for it and send it again.
  * @throws {ServiceError}
  */
-async function request(path, { body, signal } = {}) {
+async function request(path, { body, signal, isStream = false } = {}) {
   for (;;) {
     const key = sessionStorage.getItem(KEY);
-    const response = await send(path, key, body, signal);
+    const response = await send(path, key, body, isStream ? signal : withPatience(signal));
+    if (response.ok && isStream) return response.body;
     if (response.status !== 401) return read(response);
     const given = sessionStorage.getItem(KEY) === key ? await askForKey(key !== null) : sessionStorage.getItem(KEY);
     if (given === null) throw new ServiceError("key", { status: 401 });
@@ -69,21 +80,26 @@ async function request(path, { body, signal } = {}) {
   }
 }
 
+/** A signal that also stops what takes too long. */
+function withPatience(signal) {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  return signal ? AbortSignal.any([signal, patience]) : patience;
+}
+
 async function send(path, key, body, signal) {
   const headers = { Accept: "application/json" };
   if (key !== null) headers.Authorization = `Bearer ${key}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const patience = AbortSignal.timeout(PATIENCE_MS);
   try {
     return await fetch(path, {
       method: body === undefined ? "GET" : "POST",
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      signal,
       cache: "no-store",
     });
   } catch {
-    throw new ServiceError(signal?.aborted ? "stopped" : "gone");
+    throw new ServiceError(signal.aborted && signal.reason?.name !== "TimeoutError" ? "stopped" : "gone");
   }
 }
 
@@ -106,7 +122,7 @@ async function read(response) {
 async function readError(response) {
   try {
     const { error } = await response.json();
-    return { message: String(error.message ?? ""), fix: String(error.fix ?? ""), field: String(error.field ?? "") };
+    return { message: String(error.message ?? ""), fix: String(error.fix ?? ""), field: String(error.field ?? error.param ?? "") };
   } catch {
     return {};
   }

@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 import { ServiceError } from "./service.js";
 import { count, say, word } from "./words.js";
 
+const LOOKS = { busy: "warn", key: "warn", stopped: "" };
 const REFUSALS = new Set([403, 404, 413, 421, 422]);
 
 /** The words for an error, in the language of the page; an error of the page itself is not hidden. */
@@ -26,7 +27,7 @@ export function toldBy(error) {
  */
 export function describeTrouble(error, { again } = {}) {
   const message = say(make("p", { class: "strong" }), () => wordsOf(error));
-  const note = make("div", { class: `note ${error.kind === "busy" || error.kind === "key" ? "warn" : "bad"} stack-small` }, message);
+  const note = make("div", { class: `note ${LOOKS[error.kind] ?? "bad"} stack-small` }, message);
   const told = toldBy(error);
   if (told) note.append(make("p", { lang: "en", dir: "ltr" }, told));
   if (again) note.append(make("p", {}, say(make("button", { type: "button", class: "button", on: { click: again } }), "trouble.again")));

@@ -1,0 +1,65 @@
+"""What a trunk is made of, told by Hugging Face's modules and config: decoder, layers, norms, longest text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tunesmith.errors import ModelError
+
+DEFAULT_MAX_TOKENS = 512
+LAST_NORMS = {"norm", "final_norm", "ln_f", "final_layer_norm", "layer_norm"}
+"""What architectures call a norm above all layers."""
+
+
+def find_decoder(hf: Any) -> Any:
+    """The decoder of a Hugging Face model that has an encoder, too; None elsewhere."""
+    if not getattr(hf.config, "is_encoder_decoder", False):
+        return None
+    decoder = hf.get_decoder()
+    return None if decoder is hf or decoder is hf.base_model else decoder
+
+
+def position_offset(base: Any) -> int:
+    """RoBERTa counts positions from padding_idx + 1."""
+    embeddings: Any = getattr(base, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return int(embeddings.padding_idx) + 1
+    return 0
+
+
+def longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> int:
+    """Longest sequence in tokens: what is wished for, or what positions and tokenizer allow, up to a usual length.
+
+    Raises:
+        ModelError: more is wished for than allowed.
+    """
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    allowed = min(n for n in (positions and positions - offset, tokenizer.model_max_length) if n and n > 0)
+    if wished is not None and wished > allowed:
+        raise ModelError(
+            f"model.max_tokens is {wished}, but this model takes at most {allowed}",
+            fix=f"set model.max_tokens to {allowed} or less",
+        )
+    return int(wished or min(allowed, DEFAULT_MAX_TOKENS))
+
+
+def is_stack(module: nn.Module) -> bool:
+    """Whether a module is a list of layers."""
+    return isinstance(module, nn.ModuleList)
+
+
+def distinct(module: nn.ModuleList) -> bool:
+    """Whether no layer stands in a list twice, as where layers share their weights."""
+    return len({id(layer) for layer in module}) == len(module)
+
+
+def quiet_frozen(module: nn.Module) -> None:
+    """Take the parts of a module that are not trained out of training mode."""
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        quiet_frozen(child)
