@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.serving.harness import Client
+from tunesmith.serving.hosting import Hosted
 
 schemathesis = pytest.importorskip("schemathesis", reason="the package schemathesis is not installed")
 
@@ -61,6 +63,43 @@ def test_generated_requests_find_no_fault(schema: object, client: Client, mode: 
     assert client.healthy
 
 
+def test_generated_requests_to_models_that_write_find_no_fault(
+    writing_models: dict[str, Hosted], start: Callable[..., tuple[Client, object]]
+) -> None:
+    """With the names of models that are there, so that generated requests reach the writing."""
+    client, _ = start(models=writing_models)
+    described = client.get("/openapi.json").json
+    names = {"CompletionBody": ["llama", "bart"], "ChatBody": ["chat", "llama"], "EmbeddingBody": ["vectors"]}
+    for kind, models in names.items():
+        described["components"]["schemas"][f"OpenAI.{kind}"]["properties"]["model"] = {"enum": models}
+    paths = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
+    described["paths"] = {path: described["paths"][path] for path in paths}
+    loaded = schemathesis.openapi.from_dict(described)
+    loaded.config.update(base_url=f"http://127.0.0.1:{client.port}")
+    seen: set[int] = set()
+    for result in loaded.get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=25,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            database=None,
+        )
+        @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode("positive")))
+        def check(case: object) -> None:
+            answer = case.call()  # type: ignore[attr-defined]
+            seen.add(answer.status_code)
+            assert answer.status_code < 500
+            beyond = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
+            case.validate_response(answer, excluded_checks=beyond)  # type: ignore[attr-defined]
+
+        check()
+    assert {200, 400} <= seen
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.recursive(
@@ -72,5 +111,6 @@ def test_generated_requests_find_no_fault(schema: object, client: Client, mode: 
     )
 )
 def test_any_json_gets_an_answer(server: tuple[Client, object], content: object) -> None:
-    for path in ("/v1/models/reviews/predict", "/v1/models/names/predict", "/v1/feedback"):
+    others = ("/v1/completions", "/v1/chat/completions", "/v1/embeddings")
+    for path in ("/v1/models/reviews/predict", "/v1/models/names/predict", "/v1/feedback", *others):
         assert server[0].post(path, json.dumps(content).encode()).status in (200, 201, 400, 404, 413, 422)

@@ -38,6 +38,12 @@ _COUNTS = {
     "required": ["prompt_tokens", "total_tokens"],
     "properties": {name: {"type": "integer"} for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
 }
+EVENT = {
+    "type": "object",
+    "description": "each event, with stream: true",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "description": "a chunk as JSON; of the last event [DONE]"}},
+}
 FITS_NOT = "The body is no JSON, or something in it is missing, unknown, of the wrong kind or not offered"
 ERRORS = (400, 401, 403, 404, 408, 413, 415, 421, 429, 503)
 
@@ -66,7 +72,7 @@ def describe(path: str, models: Mapping[str, Hosted]) -> dict[str, Any]:
     error = {"application/json": {"schema": {"$ref": f"#/components/schemas/{PREFIX}Error"}}}
     content: dict[str, Any] = {"application/json": {"schema": _answer(path)}}
     if path != openai.EMBEDDINGS:
-        content["text/event-stream"] = {"schema": {"type": "string", "description": "with stream: true"}}
+        content["text/event-stream"] = {"schema": EVENT}
     body = {"schema": {"$ref": f"#/components/schemas/{PREFIX}{kind}"}, "example": _example(path, models)}
     return {
         "operationId": name,
