@@ -229,8 +229,10 @@ def test_a_template_comes_from_a_file_and_is_kept(tmp_path: Path) -> None:
 
 def test_an_encoder_with_a_decoder_is_refused(tmp_path: Path) -> None:
     task = make_task("chat", {})
+    with pytest.raises(ModelError, match="reads texts and writes none"):
+        loaded(make_tiny_trunk(tmp_path / "bert", "bert"), task)
     with pytest.raises(ModelError, match="chat needs a decoder"):
-        encoded(loaded(make_tiny_trunk(tmp_path, "bart"), task), task, SHORT)
+        encoded(loaded(make_tiny_trunk(tmp_path / "bart", "bart"), task), task, SHORT)
 
 
 def test_pieces_of_a_reply_are_whole_characters(model: Model) -> None:
@@ -291,6 +293,12 @@ def test_from_a_file_to_a_conversation_by_command(tmp_path: Path) -> None:
     talked = run.invoke(app, ["chat", str(out)], input="the meal\n/reset\nthe film\n/exit\nthe meal\n")
     assert talked.exit_code == 0, talked.output
     assert talked.stdout.splitlines()[-2:] == ["awful", "good"]
+    compared = run.invoke(app, ["compare", str(out), str(out), "--data", str(data), "--json"])
+    assert compared.exit_code == 0, compared.output
+    assert "perplexity" in compared.stdout
+    checked = run.invoke(app, ["check", str(data), "--task", "chat", "--model", str(base), "--json"])
+    assert checked.exit_code in (0, 1), checked.output
+    assert json.loads(checked.stdout)
     beams = run.invoke(app, ["chat", str(out), "--set", "beams=2"], input="the meal\n")
     assert beams.exit_code == 2
     assert "beams know their answer at the end only" in beams.output

@@ -29,9 +29,11 @@ from tunesmith.preparation import Setup
 from tunesmith.tasks import TASKS, make_task
 
 FILES = sorted((Path(__file__).parent / "samples").glob("*.jsonl"))
-FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama", "encoder-decoder": "bart"}
+FAMILY_OF_KIND = {"encoder": "bert", "decoder": "llama", "encoder-decoder": "bart", "decoder with biases": "gpt2"}
 """A family for each kind of trunk that tags speak of; the first kind is used where any will do."""
-WITH_BIASES = {"encoder", "encoder-decoder"}
+BIASED_DECODER = "decoder with biases"
+"""Stands in for decoders where biases are needed; no tag names it."""
+WITH_BIASES = {"encoder", "encoder-decoder", BIASED_DECODER}
 """The kinds of those families whose layers have biases."""
 PLAIN_METHOD = next(name for name, method in METHODS.items() if not method.tags.head_only)
 """What contracts of a task alone are run with."""
@@ -89,7 +91,7 @@ def kinds_of(sample: Sample, method: str | None = None) -> list[str]:
     kinds = TASKS[sample.task].tags.trunk
     if method is not None:
         kinds = kinds & METHODS[method].tags.trunk
-        kinds = kinds & WITH_BIASES if METHODS[method].tags.needs_bias else kinds
+        kinds = (kinds & WITH_BIASES or {BIASED_DECODER}) if METHODS[method].tags.needs_bias else kinds
     return [kind for kind in FAMILY_OF_KIND if kind in kinds]
 
 

@@ -135,5 +135,8 @@ def _parse(record: Any, task: Task, row: Any, labels: Labels, where: str) -> Any
 
 
 def answer_field(task: Task) -> str:
-    """The field of a row that holds the answer, and of a prediction, where its answer is a name or a number."""
-    return next(column.name for column in task.columns if column.role == "label")
+    """The field of a row that holds the answer, and of a prediction, where its answer is a name or a number.
+
+    "" where no field holds it, as in conversations.
+    """
+    return next((column.name for column in task.columns if column.role == "label"), "")

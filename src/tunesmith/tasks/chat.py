@@ -102,7 +102,7 @@ class Chat:
 
     def encode(self, rows: Sequence[Any], context: Context, first_row: int = 0) -> list[Encoded]:
         """One item a row: the conversation; where the assistant's turns are, the target."""
-        if context.trunk_kind != "decoder":
+        if context.trunk_kind == "encoder-decoder":
             raise ModelError(
                 "chat needs a decoder, which goes on with what it has read; this model has an encoder",
                 fix="choose a decoder such as a Llama, Qwen or GPT-2: --model ID; or --task text-to-text",

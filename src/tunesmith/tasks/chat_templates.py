@@ -87,14 +87,15 @@ def make_template(tokenizer: Any) -> str:
     Raises:
         ModelError: the tokenizer has no token that could end a turn.
     """
-    if tokenizer.eos_token is None:
+    ending = "eos_token" if tokenizer.eos_token is not None else "sep_token"  # the latter of encoders, whose texts
+    if getattr(tokenizer, ending) is None:  # are only counted, as `tunesmith check` does
         message = "this model's tokenizer has neither a chat template nor a token that ends a text"
         raise ModelError(message, fix=_OTHER_FIX)
     unknown = tokenizer.unk_token_id
     knows_lines = unknown is None or unknown not in tokenizer("a\nb", add_special_tokens=False)["input_ids"]
     front = tokenizer("a")["input_ids"][:1]
     begin = "{{- bos_token -}}" if front == [tokenizer.bos_token_id] else ""
-    return begin + _OWN.replace("SEPARATOR", "'\\n'" if knows_lines else "' '")
+    return begin + _OWN.replace("eos_token", ending).replace("SEPARATOR", "'\\n'" if knows_lines else "' '")
 
 
 def write_conversation(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> Written:
