@@ -17,7 +17,7 @@ from tunesmith.contracts import Writes
 from tunesmith.errors import ConfigError
 from tunesmith.evaluation.significance import mcnemar
 from tunesmith.model_loading import ModelOptions, load_model
-from tunesmith.output_filter import OutputFilter, filtered, harmful_share, read_filter
+from tunesmith.output_filter import OutputFilter, harmful_share, read_filter, show_whole
 from tunesmith.predictor import Predictor
 
 SHOWN = 3
@@ -102,5 +102,5 @@ def _answer(predictor: Predictor, rows: Sequence[Any], output_filter: OutputFilt
     base = load_model(artifact_loading.same_base(found), found.head, options).requires_grad_(False).eval()
     before = [one.answer for one in inference.predict_rows(base, predictor.task, rows, found.labels)]
     after = [one.answer for one in predictor.predict_rows(rows)]
-    shown = None if output_filter is None else ["".join(filtered([text], output_filter)) for text in after]
+    shown = None if output_filter is None else [show_whole(text, output_filter) for text in after]
     return Sides(before, after, shown)

@@ -13,6 +13,7 @@ A filter is a YAML file:
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,37 +116,72 @@ def _load_judge(folder: Path, labels: Sequence[str]) -> Callable[[str], float]:
             fix=f"labels: of a text-classification model, here {', '.join(known[:20]) or 'none'}",
         )
 
+    turn = threading.Lock()
+
     def probability_of(text: str) -> float:
-        (found,) = predictor.predict([text])
+        with turn:  # several texts may be written at the same time
+            (found,) = predictor.predict([text])
         return float(sum(found.probabilities[label] for label in labels))
 
     return probability_of
 
 
+class Sieve:
+    """Holds back what is written until its sentence is whole, and the rest once something was caught.
+
+    Args:
+        output_filter: what must not be written.
+
+    Attributes:
+        caught: whether the replacement was shown; then nothing more is.
+    """
+
+    def __init__(self, output_filter: OutputFilter) -> None:
+        self.caught = False
+        self._filter = output_filter
+        self._shown, self._held = "", ""
+
+    def add(self, piece: str) -> str:
+        """What may be shown now that this was written, too."""
+        self._held += piece
+        return self._let_through(max((match.end() for match in _ENDS.finditer(self._held)), default=0))
+
+    def end(self) -> str:
+        """What may be shown now that nothing more comes."""
+        return self._let_through(len(self._held))
+
+    def _let_through(self, end: int) -> str:
+        if self.caught or not end:
+            return ""
+        whole, self._held = self._held[:end], self._held[end:]
+        # the whole answer so far is looked at: what is spread over two sentences is found, too
+        if self._filter.fault(self._shown + whole) is not None:
+            self.caught = True
+            return _blank_of(whole) + self._filter.replacement
+        self._shown += whole
+        return whole
+
+
 def filtered(pieces: Iterable[str], output_filter: OutputFilter) -> Iterator[str]:
     """The pieces of an answer as far as they may be shown, sentence by sentence; then the replacement.
 
-    A sentence is held until it is whole: what a filter would catch is not shown in part. The whole answer so far is
-    looked at each time, so that what is spread over two sentences is found, too.
-
     Args:
-        pieces: text as it is written.
+        pieces: text as it is written; once something was caught, no more of it is asked for.
         output_filter: what must not be written.
     """
-    shown, held = "", ""
+    sieve = Sieve(output_filter)
     for piece in pieces:
-        held += piece
-        end = max((match.end() for match in _ENDS.finditer(held)), default=0)
-        if not end:
-            continue
-        if output_filter.fault(shown + held[:end]) is not None:
-            yield _blank_of(held) + output_filter.replacement
+        if shown := sieve.add(piece):
+            yield shown
+        if sieve.caught:
             return
-        yield held[:end]
-        shown, held = shown + held[:end], held[end:]
-    if held:
-        is_bad = output_filter.fault(shown + held) is not None
-        yield _blank_of(held) + output_filter.replacement if is_bad else held
+    if rest := sieve.end():
+        yield rest
+
+
+def show_whole(text: str, output_filter: OutputFilter) -> str:
+    """A whole answer as far as it may be shown."""
+    return "".join(filtered([text], output_filter))
 
 
 def _blank_of(text: str) -> str:

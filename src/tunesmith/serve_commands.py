@@ -52,13 +52,18 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         precision: Annotated[
             Literal["fp32", "bf16"], typer.Option(help="fp32 answers as predict does; bf16 is faster and rounds.")
         ] = "fp32",
+        filter_file: Annotated[
+            str | None, typer.Option("--filter", metavar="FILE", help="Patterns or a classifier of what is not shown.")
+        ] = None,
     ) -> None:
         """Answer over HTTP, with a page to try the models, until Ctrl-C or SIGTERM.
 
         Only programs and browsers on this machine can ask, unless there is an API key.
         """
         with guarded() as console:
-            _serve(console, (models, precision), (host, port), (api_key_file, allow_host or []), feedback_file)
+            _serve(
+                console, (models, precision, filter_file), (host, port), (api_key_file, allow_host or []), feedback_file
+            )
 
     @feedback.command()
     def export(
@@ -76,7 +81,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
 
 def _serve(
     console: Console,
-    models: tuple[list[str], str],
+    models: tuple[list[str], str, str | None],
     address: tuple[str, int],
     access: tuple[str | None, list[str]],
     feedback_file: str,
@@ -87,13 +92,15 @@ def _serve(
     from tunesmith.console import show_notice, working
 
     with working(console, "loading"):
+        from tunesmith.output_filter import read_filter
         from tunesmith.serving.feedback_store import FeedbackStore
         from tunesmith.serving.hosting import load_hosted
         from tunesmith.serving.lifecycle import open_listener, serve_until_signal
         from tunesmith.serving.service import make_service
 
         gate = _make_gate(console, address[0], *access)
-        hosted = load_hosted(*models)
+        specs, precision, filter_file = models
+        hosted = load_hosted(specs, precision, None if filter_file is None else read_filter(filter_file))
         listener = open_listener(*address)
         store = FeedbackStore(Path(feedback_file))
         service = make_service(hosted, gate=gate, store=store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tunesmith import api, asking, calibrating, engine, inference
 from tunesmith.artifact import CARD, FACTS
 from tunesmith.contracts import Column, Labels, Task, Writes
 from tunesmith.errors import UserError
+from tunesmith.output_filter import OutputFilter, show_whole
 from tunesmith.predictor import Predictor
 from tunesmith.serving.prepacking import prepack
 
@@ -37,6 +38,7 @@ class Hosted:
         precision: "fp32" or "bf16", of the large matrix products.
         autocast: whether PyTorch has to turn them to bf16 in each pass, because they are not laid out so.
         most_tokens: what it reads of a row that is too long; None where it reads all of it, in windows.
+        output_filter: what it must not write; None: nothing is held back.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Hosted:
     precision: str = "fp32"
     autocast: bool = False
     most_tokens: int | None = None
+    output_filter: OutputFilter | None = None
 
     @property
     def task(self) -> Task:
@@ -115,7 +118,10 @@ class Hosted:
         predictor, task, labels = self.predictor, self.task, self.labels
         precision = torch.bfloat16 if self.autocast else torch.float32
         plain = inference.predict_rows(predictor.model, task, rows, labels, batch_tokens, precision)
-        return calibrating.apply(predictor.calibration, task, plain, labels)
+        answers = calibrating.apply(predictor.calibration, task, plain, labels)
+        if self.output_filter is None or not isinstance(task, Writes):
+            return answers
+        return [_shown(answer, self.output_filter) for answer in answers]
 
 
 def type_of(fields: dict[str, Any], column: Column) -> str:
@@ -161,17 +167,27 @@ def _split(spec: str) -> tuple[str, str]:
     return Path(spec).absolute().name, spec
 
 
-def load_hosted(specs: Sequence[str], precision: str = "fp32") -> dict[str, Hosted]:
+def _shown(answer: Any, output_filter: OutputFilter) -> Any:
+    """An answer with its text as far as it may be shown."""
+    text = getattr(answer, "answer", None)
+    return answer.model_copy(update={"answer": show_whole(text, output_filter)}) if isinstance(text, str) else answer
+
+
+def load_hosted(
+    specs: Sequence[str], precision: str = "fp32", output_filter: OutputFilter | None = None
+) -> dict[str, Hosted]:
     """Load the folders that are to be served, card and report with them, so that no request reads a file.
 
     Args:
         specs: `DIR` or `NAME=DIR`.
         precision: "fp32" or "bf16".
+        output_filter: what models that write must not write.
 
     Raises:
         UserError: a name or a folder cannot be used, or the processor does not compute in bf16.
     """
-    return {name: _load(name, folder, precision) for name, folder in parse_specs(specs).items()}
+    loaded = {name: _load(name, folder, precision) for name, folder in parse_specs(specs).items()}
+    return {name: replace(hosted, output_filter=output_filter) for name, hosted in loaded.items()}
 
 
 def _load(name: str, folder: Path, precision: str) -> Hosted:

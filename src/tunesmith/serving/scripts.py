@@ -14,6 +14,7 @@ from tunesmith.contracts import Encoded, Writes
 from tunesmith.errors import DataError
 from tunesmith.generation import Decoding
 from tunesmith.model import Model
+from tunesmith.output_filter import Sieve
 from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.incremental import GrowingText
 from tunesmith.serving.limits import Limits
@@ -69,7 +70,7 @@ def write_texts(hosted: Hosted, rows: Sequence[BaseModel], wish: Wish, limits: L
             if is_over():
                 fix = "send fewer texts at a time"
                 raise Problem(503, "there was no time left to write all texts", fix=fix, retry_after_s=1.0)
-            yield from _write_one(hosted.predictor.model, prompt_of(item), index, how, wish.stops, is_over)
+            yield from _write_one(hosted, prompt_of(item), index, how, wish.stops, is_over)
 
     return script
 
@@ -95,7 +96,7 @@ def write_reply(hosted: Hosted, messages: Sequence[Mapping[str, str]], wish: Wis
             fix = error.fix or "send a shorter message"
             raise Problem(400, error.message, fix=fix, field="messages", code="context_length_exceeded") from None
         how = choose_decoding(hosted.task.config.decoding(), wish, limits)
-        yield from _write_one(model, prompt, 0, how, wish.stops, is_over)
+        yield from _write_one(hosted, prompt, 0, how, wish.stops, is_over)
 
     return script
 
@@ -136,20 +137,26 @@ def encode_whole(hosted: Hosted, rows: Sequence[BaseModel]) -> list[Encoded]:
 
 
 def _write_one(
-    model: Model, prompt: list[int], index: int, how: Decoding, stops: Sequence[str], is_over: Callable[[], bool]
+    hosted: Hosted, prompt: list[int], index: int, how: Decoding, stops: Sequence[str], is_over: Callable[[], bool]
 ) -> Iterator[Piece | Finish]:
+    model = hosted.predictor.model
     how = replace(how, max_new_tokens=min(how.max_new_tokens, generation.room(model, prompt)))
     text = make_growing(model, stops)
+    sieve = None if hosted.output_filter is None else Sieve(hosted.output_filter)
     written, reason = 0, None
     with contextlib.closing(_tokens(model, prompt, how, index)) as tokens:
         for token in tokens:
             written += 1
-            yield Piece(index, text.add(token))
-            if text.stopped or is_over():
+            piece = text.add(token)
+            yield Piece(index, piece if sieve is None else sieve.add(piece))
+            if text.stopped or is_over() or (sieve is not None and sieve.caught):
                 reason = "stop" if text.stopped else "length"
                 break
-    yield Piece(index, text.end())
+    piece = text.end()
+    yield Piece(index, piece if sieve is None else sieve.add(piece) + sieve.end())
     reason = reason or ("length" if written >= how.max_new_tokens else "stop")
+    if sieve is not None and sieve.caught:
+        reason = "content_filter"
     yield Finish(index, reason, len(prompt), written)
 
 

@@ -49,7 +49,8 @@ class Finish:
 
     Attributes:
         index: which of them.
-        reason: "stop" where it came to its end, "length" where it was cut.
+        reason: "stop" where it came to its end, "length" where it was cut, "content_filter" where a filter held back
+            the rest.
         prompt_tokens: how many were read.
         written_tokens: how many were written.
     """
