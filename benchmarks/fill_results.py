@@ -135,6 +135,12 @@ def writing() -> dict[str, str]:
         }
     if found := read_result("spelling"):
         figures |= {f"spelling {name}": interval(found[name]) for name in ("before", "after")}
+    if found := read_result("chat"):
+        figures |= {f"chat {name}": f"{found['content_perplexity'][name]:.2f}" for name in ("before", "after")}
+        figures["chat factor"] = f"{found['content_perplexity']['factor']:.1f}×"
+    if found := read_result("preference"):
+        figures |= {f"preference {name}": interval(found[name]["margin"], digits=1) for name in ("before", "after")}
+        figures["preference gain"] = interval(found["gain"], "+", digits=1)
     return figures
 
 
