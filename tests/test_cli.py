@@ -198,7 +198,7 @@ def test_a_fault_of_ours_exits_1_with_a_traceback(model: Path, monkeypatch: pyte
 
 
 def test_an_interrupt_outside_training_exits_130(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(folder: str) -> None:
+    def interrupt(folder: str, **_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "load", interrupt)

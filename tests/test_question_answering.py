@@ -222,8 +222,8 @@ def test_from_a_squad_file_to_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     sample = hosted.sample_row()
     assert set(sample) == {"question", "context"}
     assert hosted.most_tokens is None, "long texts are read whole"
-    assert _with_answer(["Warsaw"], hosted, sample)["answers"] == [{"text": "Warsaw", "answer_start": 17}]
+    assert _with_answer(["Warsaw"], hosted, "answers", sample)["answers"] == [{"text": "Warsaw", "answer_start": 17}]
     with pytest.raises(Problem, match="does not stand in the context"):
-        _with_answer(["Rome"], hosted, sample)
+        _with_answer(["Rome"], hosted, "answers", sample)
     report = json.loads(run("check", train, "--json", "--model", str(trunk)))
     assert report["task"] == {"name": "question-answering", "guessed": True}

@@ -35,6 +35,8 @@ BIASED_DECODER = "decoder with biases"
 """Stands in for decoders where biases are needed; no tag names it."""
 WITH_BIASES = {"encoder", "encoder-decoder", BIASED_DECODER}
 """The kinds of those families whose layers have biases."""
+SEED = 1
+"""Of the trunks' weights. With some draws two rows are too alike for biases alone to tell them apart."""
 PLAIN_METHOD = next(name for name, method in METHODS.items() if not method.tags.head_only)
 """What contracts of a task alone are run with."""
 
@@ -101,7 +103,7 @@ def make_trunks(folder: Path) -> dict[str, Path]:
     for sample in SAMPLES:
         task = sample.make_task()
         texts += [text for row in sample.make_rows(task) for text in task.texts(row)]
-    return {kind: make_tiny_trunk(folder / family, family, texts) for kind, family in FAMILY_OF_KIND.items()}
+    return {kind: make_tiny_trunk(folder / family, family, texts, seed=SEED) for kind, family in FAMILY_OF_KIND.items()}
 
 
 def make_config(sample: Sample, method: str, trunk: Path, *settings: str) -> RunConfig:
