@@ -203,7 +203,9 @@ class _Decoder:
         self.places = list(range(len(prompts)))
         self.pad_id = _pad_id(model)
         self._hf = model.hf
-        self._knows_positions = "position_ids" in inspect.signature(model.hf.forward).parameters
+        known = inspect.signature(model.hf.forward).parameters
+        self._knows_positions = "position_ids" in known
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
         self._ids, self._mask = _filled_left(prompts, self.pad_id, model.device)  # (B, L) twice
         self._cache: Any = None
 
@@ -216,8 +218,8 @@ class _Decoder:
             attention_mask=self._mask,
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1,
             **options,
+            **self._last_only,
         )
         self._cache = found.past_key_values
         return torch.as_tensor(found.logits[:, -1])

@@ -67,6 +67,8 @@ def guess_task(source: Any, options: data.ReadOptions, stdin: BinaryIO | None = 
         return listed
     if asking := next((name for name, task in TASKS.items() if _hold_answers(records, task.columns, options)), None):
         return asking
+    if told := next((name for name, task in TASKS.items() if _are_told(records, task.columns)), None):
+        return told
     return next((name for name in spans if _hold_spans(records, TASKS[name].columns, options)), DEFAULT_TASK)
 
 
@@ -103,6 +105,14 @@ def _hold_answers(records: Sequence[Mapping[str, Any]], columns: Sequence[Column
     names = {str(key).lower() for record in records for key in record}
     wanted = [column.name for column in columns if column.required and column.name not in options.mapping]
     return bool(names) and names.issuperset(wanted)
+
+
+def _are_told(records: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> bool:
+    """Whether column names tell the task: those that it alone uses, and none of a class."""
+    names = {str(key).lower() for record in records for key in record}
+    told = [column for column in columns if column.telling]
+    classes = {alias for column in TASKS[DEFAULT_TASK].columns if column.role == "label" for alias in column.aliases}
+    return bool(told) and all(names.intersection(column.telling) for column in told) and not names & classes
 
 
 def _hold_tags(records: Sequence[Mapping[str, Any]]) -> bool:

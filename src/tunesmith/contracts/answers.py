@@ -55,6 +55,8 @@ class Column:
         single: lower-case names of a column that holds one text of the list a line, the lines of one list standing
             together; of lists of texts.
         none_mark: a column that says, where it is true, that a row has no answer; of answers.
+        telling: lower-case column names that are used for this task alone; where each field that has some finds one,
+            they tell the task.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Column:
     stems: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
     none_mark: str = ""
+    telling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tunesmith.contracts import Column
 
 ASSISTANT, USER, SYSTEM = "assistant", "user", "system"
-COLUMNS = (Column("messages", "text", ("messages", "conversations", "instruction"), holds="messages"),)
+COLUMNS = (
+    Column(
+        "messages",
+        "text",
+        ("messages", "conversations", "instruction"),
+        holds="messages",
+        telling=("messages", "conversations"),
+    ),
+)
 
 
 class Message(BaseModel):

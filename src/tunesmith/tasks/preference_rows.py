@@ -26,6 +26,7 @@ COLUMNS = (
             *("chosen", "response_chosen", "chosen_response", "answer_chosen", "preferred", "preferred_response"),
             *("accepted", "winner", "better", "选中", "偏好", "更好"),
         ),
+        telling=("chosen", "response_chosen", "chosen_response", "选中"),
     ),
     Column(
         "rejected",
@@ -34,6 +35,7 @@ COLUMNS = (
             *("rejected", "response_rejected", "rejected_response", "answer_rejected", "dispreferred"),
             *("dispreferred_response", "loser", "worse", "拒绝", "落选", "更差"),
         ),
+        telling=("rejected", "response_rejected", "rejected_response", "拒绝"),
     ),
 )
 

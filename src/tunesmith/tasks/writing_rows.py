@@ -37,6 +37,7 @@ COLUMNS = (
             *("target", "tgt", "references", "summary", "translation", "output", "completion", "answer", "title"),
             *("response", "摘要", "标题", "译文", "答案", "输出"),
         ),
+        telling=("tgt", "summary", "translation", "completion", "摘要", "译文"),
     ),
 )
 
