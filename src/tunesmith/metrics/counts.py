@@ -20,7 +20,7 @@ SHARES_OF_ROWS = frozenset(
 """Scores that are the share of rows that are right: each row counts 0 or 1."""
 
 OF_ANY_ROWS = (
-    *("accuracy", "f1", "exact_match", "entity_f1", "micro_f1", "recall_at_5", "mrr", "mae", "rmse"),
+    *("accuracy", "f1", "chrf", "exact_match", "entity_f1", "micro_f1", "recall_at_5", "mrr", "mae", "rmse"),
     *("preference_accuracy", "margin"),
 )
 """Scores that mean the same on any part of the rows; a macro average does not where a part lacks classes."""
