@@ -123,7 +123,7 @@ def writing() -> dict[str, str]:
             figures[f"translate {score}"] = interval(found["scores"][score], digits=1)
         figures["translate minutes"] = f"{found['command_s'] / 60:.0f}"
         figures["translate tokens"] = f"{found['tokens_per_s']:,.0f}"
-        figures["translate signature"] = found["signature"].partition(";")[0]
+        figures["translate signature"] = found["signature"].partition(";")[0].replace("|", ", ")  # | ends a cell
     for name, run in (read_result("writing") or {"runs": {}})["runs"].items():
         figures[f"writing {name}"] = f"{run['share']:.3f}"
         figures[f"writing {name} seconds"] = f"{run['command_s']:.0f}"
