@@ -89,24 +89,18 @@ def _loss_and_gradient(scores: Tensor, targets: Tensor, smoothing: float) -> tup
     return loss, gradient.to(scores.dtype)
 
 
-def token_losses(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int) -> Tensor:
-    """The cross-entropy of each token over the whole vocabulary, without gradients: (T,) float32.
+def guess_tokens(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """The cross-entropy of each token, without gradients, and whether it is the likeliest.
 
     Args:
         head: scores of the vocabulary for hidden states.
         hidden: (T, D).
         targets: (T,) int64 token ids.
         vocabulary: V.
+
+    Returns:
+        (T,) float32 and (T,) bool.
     """
-    rows = max(1, MOST_SCORES // vocabulary)
-    with torch.no_grad():
-        pieces = zip(hidden.split(rows), targets.split(rows), strict=True)
-        found = [functional.cross_entropy(head(piece).float(), wanted, reduction="none") for piece, wanted in pieces]
-    return torch.cat(found) if found else hidden.new_zeros(0, dtype=torch.float32)
-
-
-def guess_tokens(head: Head, hidden: Tensor, targets: Tensor, *, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """As `token_losses`, and besides whether each token is the likeliest: (T,) float32 and (T,) bool."""
     rows = max(1, MOST_SCORES // vocabulary)
     losses, hits = [hidden.new_zeros(0, dtype=torch.float32)], [targets.new_zeros(0, dtype=torch.bool)]
     with torch.no_grad():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.pretraining.conftest import Bench
-from tunesmith.projection import projected_cross_entropy, projected_token_losses, token_losses
+from tunesmith.projection import guess_tokens, projected_cross_entropy, projected_token_losses
 
 
 @pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])
@@ -71,10 +71,11 @@ def test_losses_of_tokens_add_up_to_the_sum() -> None:
     layer = torch.nn.Linear(4, 10)
     hidden, targets = torch.randn(6, 4), torch.arange(6)
     whole = projected_cross_entropy(layer, list(layer.parameters()), hidden, targets, vocabulary=10)
-    apart = token_losses(layer, hidden, targets, vocabulary=10)
-    assert apart.shape == (6,)
+    apart, hits = guess_tokens(layer, hidden, targets, vocabulary=10)
+    assert apart.shape == hits.shape == (6,)
     assert torch.allclose(whole, apart.sum())
-    assert token_losses(layer, hidden[:0], targets[:0], vocabulary=10).shape == (0,)
+    assert hits.tolist() == (layer(hidden).argmax(dim=-1) == targets).tolist()
+    assert guess_tokens(layer, hidden[:0], targets[:0], vocabulary=10)[0].shape == (0,)
 
 
 @pytest.mark.parametrize("name", ["mlm", "clm", "denoise"])

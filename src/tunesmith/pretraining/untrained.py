@@ -15,7 +15,7 @@ from pydantic import Field
 from tunesmith import artifact, data, durable
 from tunesmith.architectures import describe_architecture
 from tunesmith.config import DataSection, Named, OutputSection, Section, to_yaml
-from tunesmith.contracts import HeadSpec, Task
+from tunesmith.contracts import HeadSpec, PretrainingHead, Task
 from tunesmith.corpora.tokenizer_training import Family, tokenizer_files, train_tokenizer
 from tunesmith.errors import ConfigError
 from tunesmith.folder_lock import lock_folder
@@ -28,7 +28,11 @@ from tunesmith.tasks import make_task
 
 FAMILIES: dict[str, Family] = {"bart": "encoder-decoder", "llama": "decoder", "gpt2": "decoder"}
 """What is not here is an encoder."""
-HEADS = {"encoder": "masked_lm", "decoder": "causal_lm", "encoder-decoder": "text_to_text"}
+HEADS: dict[Family, PretrainingHead] = {
+    "encoder": "masked_lm",
+    "decoder": "causal_lm",
+    "encoder-decoder": "text_to_text",
+}
 SAID = ("architecture", "parameters", "vocabulary")
 
 
@@ -119,7 +123,7 @@ def _build(config: UntrainedConfig, texts: Sequence[str], folder: Path) -> Model
     finally:
         durable.discard(scratch)
     described = describe_architecture(architecture, section.size, tokenizer, positions, section.options)
-    head = HeadSpec(HEADS[family], ())  # type: ignore[arg-type]
+    head = HeadSpec(HEADS[family], ())
     return new_model(described, tokenizer, head, ModelOptions(config.seed, None, section.dropout))
 
 
