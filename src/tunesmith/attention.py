@@ -1,8 +1,7 @@
 """Attention over packed sequences: one function for every trunk that goes through the attention interface.
 
 Everything outside attention works token by token, so a packed row needs no padding there. Inside attention the queries,
-keys and values are laid out in rows (`segments`). Learned keys and values that an attention layer holds stand in front
-of those of each sequence (`attend_behind_prefix`), packed or padded.
+keys and values are laid out in rows (`segments`).
 
 Letters in shapes: T tokens, S rows of the layout, L its length, H heads, K key heads, d width of a head.
 """
