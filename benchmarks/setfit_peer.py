@@ -1,7 +1,7 @@
 """SetFit as its own documentation runs it: one draw of rows, as a process of its own.
 
-Its defaults (batches of 16 pairs, one epoch, 2e-5, logistic regression on the vectors), in float32. Pairs are drawn as in
-the paper (`--iterations 20`: 20 equal and 20 unequal ones a row; Tunstall et al. 2022, section 4.3) or, with
+Its defaults (batches of 16 pairs, one epoch, 2e-5, logistic regression on the vectors), in float32. Pairs are drawn as
+in the paper (`--iterations 20`: 20 equal and 20 unequal ones a row; Tunstall et al. 2022, section 4.3) or, with
 `--iterations 0`, by the default of version 1: all pairs, those of one class as often as the others.
 
 Run: python -m benchmarks.setfit_peer --train F --test F    (needs pip install setfit)
@@ -44,7 +44,7 @@ def load_encoder(folder: str) -> Any:
 
 
 def train(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train on one file and judge on another; returns accuracy and seconds."""
+    """Train on one file and answer another; returns the answers in order, accuracy and seconds."""
     began = time.perf_counter()
     setfit = load_peer()
     import datasets
@@ -72,6 +72,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     started = time.perf_counter()
     answers = [str(answer) for answer in model.predict([row["text"] for row in test], batch_size=32)]
     return {
+        "answers": answers,
         "accuracy": sum(a == row["label"] for a, row in zip(answers, test, strict=True)) / len(test),
         "train_s": train_s,
         "predict_s": time.perf_counter() - started,

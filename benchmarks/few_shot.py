@@ -1,0 +1,172 @@
+"""Few labelled rows: `--few-shot contrastive` beside SetFit itself and a probe on frozen vectors, on the same draws.
+
+A draw is so many rows a class of a train split, by a seed of its own; every arm gets the same file and one thread, and
+is judged on the whole test split. A cell is one arm on one draw; each is written when it is done, so that the same
+command goes on where it was stopped. Settings were chosen on other draws, judged on rows of the train split (`--tuning`).
+
+Run: python -m benchmarks.few_shot --data DIR [--sets ag_news --shots 8 --draws 0 1 --arms setfit]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import (
+    benchmark_parser,
+    data_file,
+    machine_facts,
+    public_model,
+    read_jsonl,
+    read_result,
+    write_result,
+)
+
+RESULT = "few_shot"
+DRAWS = {"ag_news": {8: 10}, "banking77": {8: 3, 16: 3, 64: 3}, "financial_phrasebank": {8: 3, 16: 3, 64: 3}}
+"""Rows a class of each data set, and how often they are drawn."""
+MOST_STEPS = 1000
+ITERATIONS = 20
+PAIRS_A_STEP = 16
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one draw."""
+
+    data: str
+    shots: int
+    draw: int
+    arm: str
+
+    @property
+    def key(self) -> str:
+        """The cell's name in the result."""
+        return f"{self.data} {self.shots} {self.draw} {self.arm}"
+
+
+def draw_rows(rows: Sequence[dict[str, Any]], shots: int, seed: str) -> list[dict[str, Any]]:
+    """Return `shots` rows of each class (all of a smaller one), drawn by the seed alone and mixed.
+
+    >>> rows = [{"text": str(number), "label": "ab"[number % 2]} for number in range(9)]
+    >>> sorted(row["label"] for row in draw_rows(rows, 1, "seed"))
+    ['a', 'b']
+    """
+    chance = random.Random(seed)
+    by_class: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_class.setdefault(row["label"], []).append({"text": row["text"], "label": row["label"]})
+    drawn = [row for name in sorted(by_class) for row in chance.sample(by_class[name], min(shots, len(by_class[name])))]
+    chance.shuffle(drawn)
+    return drawn
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Write one JSON object a line."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+# --- arms ------------------------------------------------------------------------------------------------
+
+
+def setfit(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -> dict[str, Any]:
+    """SetFit in a process of its own; pairs as in its paper, ended at the steps that a cell may have."""
+    del cell
+    words = ["--train", str(train), "--test", str(test), "--model", arguments.model, "--iterations", str(ITERATIONS)]
+    whole_steps = math.ceil(len(read_jsonl(train)) * 2 * ITERATIONS / PAIRS_A_STEP)
+    if whole_steps > MOST_STEPS:  # its trainer takes a limit as the number of steps, above an epoch as well
+        words += ["--max-steps", str(MOST_STEPS)]
+    command = [sys.executable, "-m", "benchmarks.setfit_peer", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
+    return json.loads(done.stdout)
+
+
+ARMS: dict[str, Callable[[Cell, argparse.Namespace, Path, Path], dict[str, Any]]] = {"setfit": setfit}
+"""Name of an arm → what trains on one file and answers the other: `answers` in order, and seconds."""
+
+
+# --- cells -----------------------------------------------------------------------------------------------
+
+
+def cells(arguments: argparse.Namespace) -> Iterator[Cell]:
+    """Yield the cells asked for, the arms of a draw one after the other."""
+    for data, sizes in DRAWS.items():
+        for shots, draws in sizes.items():
+            for draw in range(draws):
+                if data in arguments.sets and shots in arguments.shots and draw in (arguments.draws or range(draws)):
+                    yield from (Cell(data, shots, draw, arm) for arm in arguments.arms)
+
+
+def measure(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one cell; returns its seconds, its accuracy and which test rows it answered rightly."""
+    train, test = (read_jsonl(data_file(arguments.data, cell.data, f"{part}.jsonl")) for part in ("train", "test"))
+    with tempfile.TemporaryDirectory() as folder:
+        given = write_rows(Path(folder, "few.jsonl"), draw_rows(train, cell.shots, f"{cell.data} draw {cell.draw}"))
+        asked = write_rows(Path(folder, "test.jsonl"), test)
+        began = time.perf_counter()
+        found = ARMS[cell.arm](cell, arguments, given, asked)
+        command_s = time.perf_counter() - began
+    right = [answer == row["label"] for answer, row in zip(found.pop("answers"), test, strict=True)]
+    return {
+        **found,
+        "accuracy": sum(right) / len(right),
+        "command_s": command_s,
+        "rows": len(right),
+        "right": packed_bits(right),
+        "machine": machine_facts(),
+    }
+
+
+def packed_bits(right: Sequence[bool]) -> str:
+    """Return a row a bit, as hexadecimal digits, the first row in the highest bit.
+
+    >>> packed_bits([True, False, True])
+    '5'
+    """
+    return f"{int(''.join('1' if bit else '0' for bit in right), 2):x}"
+
+
+def unpacked_bits(text: str, rows: int) -> list[bool]:
+    """Return what `packed_bits` wrote.
+
+    >>> unpacked_bits("5", 3)
+    [True, False, True]
+    """
+    return [digit == "1" for digit in f"{int(text, 16):0{rows}b}"]
+
+
+def kept_cells() -> dict[str, Any]:
+    """Return the cells measured so far."""
+    return dict((read_result(RESULT) or {"cells": {}})["cells"])
+
+
+def main() -> None:
+    """Measure the cells that are missing, writing after each."""
+    parser = benchmark_parser(__doc__ or "")
+    parser.add_argument("--sets", nargs="+", choices=list(DRAWS), default=list(DRAWS))
+    parser.add_argument("--shots", nargs="+", type=int, default=[8, 16, 64])
+    parser.add_argument("--draws", nargs="+", type=int, help="only these of the draws")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    arguments = parser.parse_args()
+    for cell in cells(arguments):
+        if cell.key not in kept_cells():
+            found = measure(cell, arguments)
+            write_result(RESULT, {"model": public_model(arguments.model), "cells": {**kept_cells(), cell.key: found}})
+            print(cell.key, f"{found['accuracy']:.4f}", f"{found['command_s']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
