@@ -2,7 +2,7 @@
 
 A draw is so many rows a class of a train split, by a seed of its own; every arm gets the same file and one thread, and
 is judged on the whole test split. A cell is one arm on one draw; each is written when it is done, so that the same
-command goes on where it was stopped. Settings were chosen on other draws, judged on rows of the train split (`--tuning`).
+command goes on where it was stopped. What is set by default was chosen on other draws, judged on other train rows.
 
 Run: python -m benchmarks.few_shot --data DIR [--sets ag_news --shots 8 --draws 0 1 --arms setfit]
 """
