@@ -16,7 +16,7 @@ LAYERS = [
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"linear_layers"},
-    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
+    {"tasks", "methods", "objectives", "few_shot", "architectures", "engine", "checkpoint", "stored_weights"},
     {"card_use"},
     {
         "artifact",

@@ -13,12 +13,15 @@ from tunesmith.contracts.protocols import (
     Converses,
     Deciding,
     Features,
+    FindsHead,
+    GroupedObjective,
     JudgedTogether,
     Method,
     Objective,
     Penalty,
     Prepares,
     Task,
+    Way,
     Writes,
 )
 
@@ -36,6 +39,8 @@ __all__ = [
     "Deciding",
     "Encoded",
     "Features",
+    "FindsHead",
+    "GroupedObjective",
     "Groups",
     "HeadSpec",
     "JudgedTogether",
@@ -51,5 +56,6 @@ __all__ = [
     "StepReport",
     "Tags",
     "Task",
+    "Way",
     "Writes",
 ]

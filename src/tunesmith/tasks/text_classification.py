@@ -59,8 +59,9 @@ class ClassificationConfig(Section):
     """How token vectors become one; anything but standard loads with tunesmith only."""
     long_texts: Literal["cut", "windows"] = "cut"
     """cut: the end of a text that is too long is lost; windows: all of it is read, the mean over windows answers."""
-    head: Literal["standard", "mlp"] = "standard"
-    """standard: the Hugging Face head; mlp: one hidden layer, loads with tunesmith only."""
+    head: Literal["standard", "mlp", "unit"] = "standard"
+    """standard: the Hugging Face head; mlp: one hidden layer; unit: a linear layer on vectors of length 1; both load
+    with tunesmith only."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread over all classes."""
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
