@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tunesmith_cli
 from benchmarks.common import (
     benchmark_parser,
     data_file,
@@ -95,7 +96,64 @@ def setfit(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -
     return json.loads(done.stdout)
 
 
-ARMS: dict[str, Callable[[Cell, argparse.Namespace, Path, Path], dict[str, Any]]] = {"setfit": setfit}
+def contrastive(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -> dict[str, Any]:
+    """`tunesmith fit --few-shot contrastive` with nothing else set, and `tunesmith predict`."""
+    del cell
+    out, answers = train.with_name("model"), train.with_name("answers.jsonl")
+    fit_s = tunesmith_cli.fit({"train": train, "model": arguments.model, "few-shot": "contrastive", "out": out}, {})
+    began = time.perf_counter()
+    command = [*tunesmith_cli.program(), "predict", str(out), "--in", str(test), "--out", str(answers)]
+    if code := subprocess.run(command, check=False).returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {code}")
+    return {
+        "answers": [row["prediction"]["label"] for row in read_jsonl(answers)],
+        "train_s": fit_s,
+        "predict_s": time.perf_counter() - began,
+        "steps": tunesmith_cli.metrics(out)["steps"],
+    }
+
+
+def probe(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -> dict[str, Any]:
+    """The same head on the vectors of the untouched base model: what no training of the trunk gives."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = read_jsonl(train)
+    asked = _frozen_test(cell.data, arguments.model, test)
+    head = LogisticRegression(max_iter=1000).fit(_unit_vectors(arguments.model, rows), [row["label"] for row in rows])
+    return {"answers": [str(answer) for answer in head.predict(asked)]}
+
+
+FROZEN: dict[str, Any] = {}
+"""Vectors of test rows by data set: all draws of it are asked the same."""
+
+
+def _frozen_test(data: str, model: str, test: Path) -> Any:
+    if data not in FROZEN:
+        FROZEN[data] = _unit_vectors(model, read_jsonl(test))
+    return FROZEN[data]
+
+
+def _unit_vectors(model: str, rows: Sequence[dict[str, Any]]) -> Any:
+    """Mean token vectors of the base model, brought to length 1: (N, D)."""
+    import numpy as np
+
+    from tunesmith import base_models, inference
+    from tunesmith.contracts import HeadSpec, Labels
+    from tunesmith.model_loading import load_model
+    from tunesmith.tasks.token_sequences import encode_texts
+
+    trunk = load_model(base_models.resolve(model), HeadSpec(kind="vectors", names=(), pooling="mean"))
+    context = inference.make_context(trunk, Labels(()))
+    items = encode_texts([(row["text"],) for row in rows], [None] * len(rows), context, 0)
+    vectors = inference.row_features(trunk, items, inference.BATCH_TOKENS)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+ARMS: dict[str, Callable[[Cell, argparse.Namespace, Path, Path], dict[str, Any]]] = {
+    "setfit": setfit,
+    "contrastive": contrastive,
+    "probe": probe,
+}
 """Name of an arm → what trains on one file and answers the other: `answers` in order, and seconds."""
 
 
