@@ -10,6 +10,7 @@ Run: python -m benchmarks.few_shot --data DIR [--sets ag_news --shots 8 --draws 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -28,11 +29,13 @@ from benchmarks.common import (
     benchmark_parser,
     data_file,
     machine_facts,
+    print_table,
     public_model,
     read_jsonl,
     read_result,
     write_result,
 )
+from benchmarks.few_shot_summary import summarize
 
 RESULT = "few_shot"
 DRAWS = {"ag_news": {8: 10}, "banking77": {8: 3, 16: 3, 64: 3}, "financial_phrasebank": {8: 3, 16: 3, 64: 3}}
@@ -166,7 +169,8 @@ def cells(arguments: argparse.Namespace) -> Iterator[Cell]:
         for shots, draws in sizes.items():
             for draw in range(draws):
                 if data in arguments.sets and shots in arguments.shots and draw in (arguments.draws or range(draws)):
-                    yield from (Cell(data, shots, draw, arm) for arm in arguments.arms)
+                    arms = [arm for arm in arguments.arms if arm != "setfit" or shots in arguments.setfit_shots]
+                    yield from (Cell(data, shots, draw, arm) for arm in arms)
 
 
 def measure(cell: Cell, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -226,12 +230,33 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=[8, 16, 64])
     parser.add_argument("--draws", nargs="+", type=int, help="only these of the draws")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--setfit-shots", nargs="+", type=int, default=[8], help="SetFit only with so many a class")
     arguments = parser.parse_args()
+    if "setfit" in arguments.arms and importlib.util.find_spec("setfit") is None:
+        print("SetFit is not installed and left out: pip install setfit", file=sys.stderr)
+        arguments.arms = [arm for arm in arguments.arms if arm != "setfit"]
     for cell in cells(arguments):
         if cell.key not in kept_cells():
             found = measure(cell, arguments)
-            write_result(RESULT, {"model": public_model(arguments.model), "cells": {**kept_cells(), cell.key: found}})
+            measured = {**kept_cells(), cell.key: found}
+            model = public_model(arguments.model)
+            write_result(RESULT, {"model": model, "summary": summarize(measured), "cells": measured})
             print(cell.key, f"{found['accuracy']:.4f}", f"{found['command_s']:.0f} s", flush=True)
+    show(summarize(kept_cells()))
+
+
+def show(summary: dict[str, Any]) -> None:
+    """Print the means of each arm and the difference to SetFit."""
+    rows = []
+    for place, arms in summary.items():
+        means = [
+            f"{100 * arms[arm]['mean']:.1f} ± {100 * arms[arm]['deviation']:.1f}" if arm in arms else "–"
+            for arm in ("probe", "setfit", "contrastive")
+        ]
+        gain = arms.get("difference")
+        shown = "–" if gain is None else f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+        rows.append([place, *means, shown])
+    print_table("Few rows: accuracy, %", ["data, rows a class", "probe", "SetFit", "ours", "ours − SetFit"], rows)
 
 
 if __name__ == "__main__":
