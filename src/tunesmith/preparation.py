@@ -143,7 +143,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         partial(engine.dealt_lengths, objective, groups, section.seed) if _regroups(objective, groups) else None,
     )
     not_judged = _count_unjudged(task, splits.dev, labels)
-    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
+    others = dev_items if splits.held_out else []
+    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(others), not_judged=not_judged)}
     return Setup(
         config=config,
         task=task,
