@@ -15,7 +15,6 @@ import typer
 
 from tunesmith import (
     __version__,
-    bench_command,
     chat_command,
     harm_command,
     judge_commands,
@@ -162,7 +161,6 @@ def demo(
 
 
 judge_commands.register_check(app, guarded)
-bench_command.register(app, guarded)
 chat_command.register(app, guarded)
 harm_command.register(app, guarded)
 new_command.register(app, guarded)
