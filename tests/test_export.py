@@ -240,7 +240,7 @@ def test_the_licence_of_the_base_goes_along(tmp_path: Path) -> None:
     [
         ("---\nlicense: mit\n---\n", "mit"),
         ("---\nlicense: [mit, apache-2.0]\n---\n", "mit, apache-2.0"),
-        ("# x\n\n## Licence\n\nApache-2.0, as the project.\n", "Apache-2.0, as the project."),
+        ("# x\n\n## Licence\n\nApache-2.0, as the project.\n", "Apache-2.0"),
         ("---\n- a\n---\nno word of it", None),
         ("---\nlicense: : {\n---\n", None),
     ],

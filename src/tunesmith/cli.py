@@ -15,6 +15,7 @@ import typer
 
 from tunesmith import (
     __version__,
+    bench_command,
     chat_command,
     export_command,
     harm_command,
@@ -162,6 +163,7 @@ def demo(
 
 
 judge_commands.register_check(app, guarded)
+bench_command.register(app, guarded)
 chat_command.register(app, guarded)
 export_command.register(app, guarded)
 harm_command.register(app, guarded)

@@ -31,7 +31,7 @@ def stated_licence(folder: Path) -> str | None:
     named = None if header is None else _from_header(header[1])
     if named is None:
         section = _SECTION.search(card)
-        named = None if section is None else section[1].strip()
+        named = None if section is None else re.split(r"[,;.]\s|\.$", section[1].strip())[0]
     return None if named is None else " ".join(named.split())[:80]
 
 
