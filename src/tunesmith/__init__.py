@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
+    from tunesmith.exporting import export
     from tunesmith.pretraining import new, pretrain
     from tunesmith.reports import report
     from tunesmith.triples import extract_triples
@@ -31,6 +32,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export",
     "extract_triples",
     "fit",
     "load",
@@ -42,6 +44,7 @@ __all__ = [
 
 _HOMES = {
     "compare": "comparing",
+    "export": "exporting",
     "new": "pretraining",
     "pretrain": "pretraining",
     "report": "reports",
