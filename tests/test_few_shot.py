@@ -276,6 +276,7 @@ def test_one_row_a_class_and_chinese(tmp_path: Path) -> None:
         (ROWS, ["task.name=embedding"], ConfigError, "is for text-classification"),
         (ROWS, ["few_shot.name=contrastiv"], ConfigError, "contrastive"),
         (ROWS, ["few_shot.group_siz=3"], ConfigError, "group_size"),
+        (ROWS, ["few_shot.name=none", "few_shot.group_size=3"], ConfigError, "few_shot.name is none"),
     ],
 )
 def test_what_does_not_go_is_refused_with_the_reason(

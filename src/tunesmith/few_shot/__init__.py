@@ -21,6 +21,11 @@ def make_way(config: RunConfig) -> Way | None:
         ConfigError: the name or an option is unknown, or the way is none for this task.
     """
     if config.few_shot.name == NO_WAY:
+        if config.few_shot.options:
+            raise ConfigError(
+                f"few_shot.{next(iter(config.few_shot.options))} is set, and few_shot.name is {NO_WAY}",
+                fix=f"name the way: --few-shot {next(iter(WAYS))}",
+            )
         return None
     way: Way = build_named("few_shot", WAYS, config.few_shot.name, config.few_shot.options)
     if config.task.name not in way.tasks:
