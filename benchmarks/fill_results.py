@@ -261,6 +261,8 @@ def few_shot() -> dict[str, str]:
                     f"{found['mean']:.3f}" if found["draws"] == 1 else f"{found['mean']:.3f} ± {found['deviation']:.3f}"
                 )
                 figures[f"few_shot {place} {arm}"] = alone
+        counts = [arms[arm]["draws"] if arm in arms else 0 for arm in ("contrastive", "setfit")]
+        figures[f"few_shot {place} draws"] = ", ".join(map(str, counts))
         seconds = [arms[arm].get("cpu_s") if arm in arms else None for arm in ("setfit", "contrastive")]
         figures[f"few_shot {place} seconds"] = ", ".join("–" if one is None else f"{one:.0f}" for one in seconds)
     return figures
