@@ -255,7 +255,8 @@ def few_shot() -> dict[str, str]:
     for place, arms in summarize((read_result("few_shot") or {"cells": {}})["cells"]).items():
         for arm, found in arms.items():
             if arm == "difference":
-                figures[f"few_shot {place} difference"] = interval(found, "+")
+                few = f"{found['value']:+.3f} ({found['draws']} of the draws)"  # too few for an interval over draws
+                figures[f"few_shot {place} difference"] = interval(found, "+") if found["draws"] > 2 else few
             else:
                 alone = (
                     f"{found['mean']:.3f}" if found["draws"] == 1 else f"{found['mean']:.3f} ± {found['deviation']:.3f}"
