@@ -19,6 +19,7 @@ from tunesmith.contracts.protocols import (
     Objective,
     Penalty,
     Prepares,
+    RatesApart,
     Task,
     Writes,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Place",
     "Prepares",
     "PretrainingHead",
+    "RatesApart",
     "Samples",
     "StepReport",
     "Tags",
