@@ -22,6 +22,7 @@ from tunesmith.contracts import (
     Comparison,
     Context,
     Counts,
+    Editable,
     Encoded,
     Groups,
     HeadSpec,
@@ -96,6 +97,16 @@ class TextClassification:
     def headline(self, labels: Labels) -> str:
         """accuracy for one label, macro_f1 for several, spearman for numbers."""
         return {"single": "accuracy", "multi": "macro_f1", "number": "spearman"}[labels.kind]
+
+    moves_places: ClassVar[bool] = False
+
+    def editable(self, row: Any) -> list[Editable]:
+        """Its text, or both of a pair."""
+        return [Editable(name, text) for name in ("text", "text_b") if (text := getattr(row, name))]
+
+    def edited_fields(self, row: Any, changed: Sequence[Editable]) -> dict[str, Any]:
+        """The texts."""
+        return {text.field: text.text for text in changed}
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the classes (in order) or the statistics of a number."""
