@@ -74,11 +74,13 @@ class ModelOptions:
         seed: of newly made weights.
         max_tokens: longest sequence, or None for what the model allows (at most 512).
         dropout: sets every dropout, or None to leave them as they are.
+        needs_trained_head: refuse a base model that does not bring the head along: a new one would say nothing.
     """
 
     seed: int = 13
     max_tokens: int | None = None
     dropout: float | None = None
+    needs_trained_head: bool = False
 
 
 def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | None = None) -> Model:
@@ -115,6 +117,8 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
+        if options.needs_trained_head:
+            _refuse_new_head(hf, found, base, head)
         _copy_weights(hf)
         add_tokens(hf, tokenizer, head.added_tokens)
         if head.kind == "vectors":
@@ -198,6 +202,18 @@ def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
         raise ModelError(
             f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
             fix="give a folder whose weights and config.json belong together",
+        )
+
+
+def _refuse_new_head(hf: Any, found: Any, base: BaseModelFolder, head: HeadSpec) -> None:
+    """A config may name a head that the weights lack."""
+    new = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    new = [name for name in new if "pooler" not in name.split(".")]
+    if new:
+        raise ModelError(
+            f"{base.name} ({hf.config.model_type}) brings no trained head for {TITLES[head.kind]}: its weights lack "
+            f"{new[0]}",
+            fix="choose a model whose folder holds that head, or train one: tunesmith pretrain",
         )
 
 

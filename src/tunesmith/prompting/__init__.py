@@ -1,0 +1,1 @@
+"""Answers of base models that were not trained for them."""

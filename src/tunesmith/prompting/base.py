@@ -1,0 +1,76 @@
+"""The base model that answers by itself, and the way that it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tunesmith import artifact, artifact_loading, base_models
+from tunesmith.contracts import HeadSpec
+from tunesmith.errors import ModelError
+from tunesmith.model import Model
+from tunesmith.model_loading import ModelOptions, load_model
+from tunesmith.prompting.wordings import Way
+
+HEADS: dict[Way, HeadSpec] = {
+    "descriptions": HeadSpec(kind="vectors", names=(), pooling="mean"),
+    "cloze": HeadSpec(kind="masked_lm", names=()),
+    "likelihood": HeadSpec(kind="writing", names=()),
+}
+FINISHED_WAYS: dict[str, Way] = {"vectors": "descriptions", "causal_lm": "likelihood", "text_to_text": "likelihood"}
+"""Heads of finished models that can serve as a base."""
+WRITES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+MASKED = ("ForMaskedLM", "BertForPreTraining", "AlbertForPreTraining")
+"""How names of architectures end that have a head of this kind."""
+
+
+def load_base(name: str, max_tokens: int | None = None) -> tuple[Model, Way]:
+    """Load a base model, or a finished folder that can be one, with the head that it was pretrained with.
+
+    Args:
+        name: alias, folder or hub id.
+        max_tokens: longest sequence; default: what the model takes, at most 512.
+
+    Raises:
+        ModelError: there is none, it is unsafe, or it is a finished classifier.
+    """
+    folder = Path(name).expanduser()
+    if name not in base_models.ALIASES and artifact.is_complete(folder):
+        facts = artifact.read_facts(folder)
+        if facts.get("kind") != artifact.PRETRAINED:
+            return _load_finished(folder)
+    base = base_models.resolve(name)
+    way = choose_way(base.config)
+    model = load_model(base, HEADS[way], ModelOptions(max_tokens=max_tokens, needs_trained_head=True))
+    if way == "descriptions" and model.trunk_kind != "encoder":
+        raise ModelError(
+            f"{name} is a {model.trunk_kind} without the head that writes, so it cannot answer by itself",
+            fix="give the model with its language-model head",
+        )
+    model.requires_grad_(False)
+    return model.eval(), way
+
+
+def choose_way(config: Mapping[str, Any]) -> Way:
+    """The way that a config's architectures allow.
+
+    Example:
+        >>> choose_way({"architectures": ["GPT2LMHeadModel"]}), choose_way({"architectures": ["BertForMaskedLM"]})
+        ('likelihood', 'cloze')
+    """
+    names = [str(name) for name in config.get("architectures") or ()]
+    if any(name.endswith(WRITES) for name in names):
+        return "likelihood"
+    return "cloze" if any(name.endswith(MASKED) for name in names) else "descriptions"
+
+
+def _load_finished(folder: Path) -> tuple[Model, Way]:
+    found = artifact.read_artifact(folder)
+    way = FINISHED_WAYS.get(found.head.kind)
+    if way is None:
+        raise ModelError(
+            f"{folder} is a finished model, which answers by itself",
+            fix=f"tunesmith predict {folder} …, without --model",
+        )
+    return artifact_loading.load_weights(found), way
