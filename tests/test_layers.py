@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"file_lock", "text_keys"},
-    {"config", "data", "metrics", "losses", "crf", "packing", "attention", "base_models", "events", "manifests"}
+    {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "optimizer_state", "projection", "trunk_parts", "vector_file"},
-    {"padding", "added_tokens", "durable", "output_files"},
+    {"attention", "padding", "added_tokens", "durable", "output_files"},
     {"model", "folder_lock", "pages"},
-    {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"},
+    {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
+    | {"linear_layers"},
     {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
     {"card_use"},
     {

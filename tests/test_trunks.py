@@ -17,19 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import DECODERS, ENCODER_DECODERS, FAMILIES, TEXTS, head_name, make_tiny_trunk
 from tunesmith import api, artifact, base_models, inference
-from tunesmith.attention import (
-    CUT_COST,
-    SHORT_TOKENS,
-    attend_fused,
-    attend_plainly,
-    collect_heads,
-    cut_runs,
-    make_blocks,
-    make_segments,
-    packed_attention,
-    share_rows,
-    spread_heads,
-)
+from tunesmith.attention import attend_fused, attend_plainly, packed_attention
 from tunesmith.contracts import Batch, Encoded, HeadSpec, Labels
 from tunesmith.dropout import MaskPool
 from tunesmith.engine import autocast
@@ -39,6 +27,16 @@ from tunesmith.methods.head import Head
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, choose_trunk_path, load_model
 from tunesmith.packing import pack
+from tunesmith.segments import (
+    CUT_COST,
+    SHORT_TOKENS,
+    collect_heads,
+    cut_runs,
+    make_blocks,
+    make_segments,
+    share_rows,
+    spread_heads,
+)
 from tunesmith.tasks.text_classification import TextClassification
 
 HEAD = HeadSpec("sequence", ("bad", "good", "mixed"), "single_label_classification")

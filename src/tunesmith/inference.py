@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tunesmith.attention import make_segments, spread
 from tunesmith.contracts import Batch, Context, Encoded, Labels, Outputs, Prepares, Task, Writes
 from tunesmith.model import Model, evaluating
 from tunesmith.packing import pack, sorted_runs
+from tunesmith.segments import make_segments, spread
 
 BATCH_TOKENS = 8192
 

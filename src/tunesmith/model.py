@@ -23,12 +23,13 @@ from transformers.modeling_outputs import (
     BaseModelOutputWithPoolingAndCrossAttentions,
 )
 
-from tunesmith.attention import Blocks, make_blocks, make_segments, packed_attention, spread
+from tunesmith.attention import packed_attention
 from tunesmith.contracts import Batch, HeadSpec
 from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.heads import drop_head, own_head, pooler_output, standard_pooling
 from tunesmith.padding import fill_up, in_buckets, written_states
+from tunesmith.segments import Blocks, make_blocks, make_segments, spread
 from tunesmith.sharing import Answerable, Turn
 from tunesmith.trunk_parts import LAST_NORMS, distinct, find_decoder, is_stack, longest, position_offset, quiet_frozen
 

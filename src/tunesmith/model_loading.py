@@ -13,12 +13,12 @@ import torch
 import transformers
 
 from tunesmith.added_tokens import add_tokens
-from tunesmith.attention import make_blocks
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import Batch, Encoded, HeadSpec
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
 from tunesmith.packing import pack
+from tunesmith.segments import make_blocks
 
 DROPOUT_KEYS = (
     "hidden_dropout_prob",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tunesmith.config import Section
 from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
+from tunesmith.linear_layers import is_transposed, replace_layer, sizes, trunk_linears
 from tunesmith.model import Model
 
 TASK_TYPES = {
@@ -51,7 +52,7 @@ class LowRank(nn.Module):
     def __init__(self, base: nn.Module, config: LoraConfig) -> None:
         super().__init__()
         self.base_layer = base
-        inputs, outputs = _sizes(base)
+        inputs, outputs = sizes(base)
         self.lora_A = nn.Linear(inputs, config.rank, bias=False)
         self.lora_B = nn.Linear(config.rank, outputs, bias=False)
         self.dropout = nn.Dropout(config.dropout)
@@ -95,15 +96,13 @@ class Lora:
         model.requires_grad_(False)
         for name in targets:
             base = model.hf.get_submodule(name)
-            _replace(model.hf, name, LowRank(base, self.config).to(next(base.parameters()).device))
+            replace_layer(model.hf, name, LowRank(base, self.config).to(next(base.parameters()).device))
         for parameter in head:
             parameter.requires_grad_(True)
 
     def _targets(self, model: Model) -> list[str]:
         """Names of the layers to change, within the Hugging Face model."""
-        trunk = "" if model.hf.base_model is model.hf else f"{model.hf.base_model_prefix}."
-        linear = [name for name, layer in model.hf.named_modules() if name.startswith(trunk) and _is_linear(layer)]
-        linear = [name for name in linear if ".pooler" not in name]
+        linear = list(trunk_linears(model))
         if self.config.targets == "all":
             return linear
         found = {wish: [name for name in linear if f".{name}".endswith(f".{wish}")] for wish in self.config.targets}
@@ -122,7 +121,7 @@ class Lora:
         """Add each change to its layer's weight."""
         for name, layer in list(model.hf.named_modules()):
             if isinstance(layer, LowRank):
-                _replace(model.hf, name, layer.folded())
+                replace_layer(model.hf, name, layer.folded())
 
     def adapter_config(self, model: Model) -> Mapping[str, Any]:
         """What PEFT's adapter_config.json holds, without the name of the base model."""
@@ -147,23 +146,3 @@ def _head_modules(model: Model) -> list[str]:
     names = [name for name, p in model.hf.named_parameters() if id(p) in head]
     trunk = f"{model.hf.base_model_prefix}."
     return sorted({".".join(name.split(".")[: 2 if name.startswith(trunk) else 1]) for name in names})
-
-
-def _is_linear(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) or is_transposed(layer)
-
-
-def is_transposed(layer: nn.Module) -> bool:
-    """Whether a linear layer keeps its weight as (in, out): GPT-2's Conv1D."""
-    return type(layer).__name__ == "Conv1D" and hasattr(layer, "nf")
-
-
-def _sizes(layer: nn.Module) -> tuple[int, int]:
-    """Width of what goes in and of what comes out."""
-    rows, columns = torch.as_tensor(layer.weight).shape
-    return (rows, columns) if is_transposed(layer) else (columns, rows)
-
-
-def _replace(root: nn.Module, name: str, new: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(root.get_submodule(parent), last, new)
