@@ -30,7 +30,7 @@ LAYERS = [
         "labelled_rows",
     },
     {"artifact_loading", "preparation", "calibrating", "reporting"},
-    {"abstaining", "checking", "judging", "planning", "run_identity"},
+    {"abstaining", "checking", "judging", "planning", "prompting", "run_identity"},
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "output_filter", "prediction_files"},
     {"api", "check_report", "command_basics", "compare_report"},

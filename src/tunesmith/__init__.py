@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
     from tunesmith.pretraining import new, pretrain
+    from tunesmith.prompting import zero_shot
     from tunesmith.reports import report
     from tunesmith.triples import extract_triples
 
@@ -38,6 +39,7 @@ __all__ = [
     "predict",
     "pretrain",
     "report",
+    "zero_shot",
 ]
 
 _HOMES = {
@@ -49,6 +51,7 @@ _HOMES = {
     "TunesmithError": "errors",
     "TextClassifier": "estimator",
     "extract_triples": "triples",
+    "zero_shot": "prompting",
 }
 
 

@@ -11,6 +11,8 @@ from tunesmith.contracts import HeadSpec
 from tunesmith.errors import ModelError
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
+from tunesmith.prompting.request import needs_mask, wished_way
+from tunesmith.prompting.template_file import Template
 from tunesmith.prompting.wordings import Way
 
 HEADS: dict[Way, HeadSpec] = {
@@ -25,24 +27,25 @@ MASKED = ("ForMaskedLM", "BertForPreTraining", "AlbertForPreTraining")
 """How names of architectures end that have a head of this kind."""
 
 
-def load_base(name: str, max_tokens: int | None = None) -> tuple[Model, Way]:
+def load_base(name: str, asked: Template) -> tuple[Model, Way]:
     """Load a base model, or a finished folder that can be one, with the head that it was pretrained with.
 
     Args:
         name: alias, folder or hub id.
-        max_tokens: longest sequence; default: what the model takes, at most 512.
+        asked: whose wording may ask for a way, and whose longest prompt counts.
 
     Raises:
-        ModelError: there is none, it is unsafe, or it is a finished classifier.
+        ModelError: there is none, it is unsafe, lacks a trained head, or is a finished classifier.
     """
     folder = Path(name).expanduser()
-    if name not in base_models.ALIASES and artifact.is_complete(folder):
-        facts = artifact.read_facts(folder)
-        if facts.get("kind") != artifact.PRETRAINED:
-            return _load_finished(folder)
+    is_ours = name not in base_models.ALIASES and artifact.is_complete(folder)
+    if is_ours and artifact.read_facts(folder).get("kind") != artifact.PRETRAINED:
+        return _load_finished(folder, asked.max_tokens)
     base = base_models.resolve(name)
-    way = choose_way(base.config)
-    model = load_model(base, HEADS[way], ModelOptions(max_tokens=max_tokens, needs_trained_head=True))
+    way = wished_way(asked) or choose_way(base.config)
+    if way == "descriptions" and needs_mask(asked):
+        way = "cloze"  # the weights decide whether it can
+    model = load_model(base, HEADS[way], ModelOptions(max_tokens=asked.max_tokens, needs_trained_head=True))
     if way == "descriptions" and model.trunk_kind != "encoder":
         raise ModelError(
             f"{name} is a {model.trunk_kind} without the head that writes, so it cannot answer by itself",
@@ -65,7 +68,7 @@ def choose_way(config: Mapping[str, Any]) -> Way:
     return "cloze" if any(name.endswith(MASKED) for name in names) else "descriptions"
 
 
-def _load_finished(folder: Path) -> tuple[Model, Way]:
+def _load_finished(folder: Path, max_tokens: int | None) -> tuple[Model, Way]:
     found = artifact.read_artifact(folder)
     way = FINISHED_WAYS.get(found.head.kind)
     if way is None:
@@ -73,4 +76,6 @@ def _load_finished(folder: Path) -> tuple[Model, Way]:
             f"{folder} is a finished model, which answers by itself",
             fix=f"tunesmith predict {folder} …, without --model",
         )
-    return artifact_loading.load_weights(found), way
+    model = artifact_loading.load_weights(found)
+    model.max_tokens = min(model.max_tokens, max_tokens or model.max_tokens)
+    return model, way

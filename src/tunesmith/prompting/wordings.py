@@ -20,6 +20,8 @@ USUAL: dict[Way, dict[str, str]] = {
 USUAL_QUESTION = {"en": "{text}\nQuestion: {question}\nAnswer:", "zh": "{text}\n问题：{question}\n答案："}
 EMPTY = ("", "N/A", "[MASK]")
 """Texts that say nothing, as Zhao et al. (2021, section 5) have them."""
+TEMPERATURES: dict[Way, float] = {"descriptions": 0.05, "cloze": 1.0, "likelihood": 1.0}
+"""What scores are divided by before the softmax, unless a template says otherwise."""
 TITLES: dict[Way, str] = {
     "descriptions": "cosines of texts and descriptions of the labels",
     "cloze": "words of the labels behind a mask",

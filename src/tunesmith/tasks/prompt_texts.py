@@ -89,6 +89,18 @@ def fill(wording: str, fields: Mapping[str, str]) -> Filled:
     return Filled("".join([*parts, wording[done:]]), slot)
 
 
+def fields_of(texts: Sequence[str], wording: str) -> dict[str, str]:
+    """The one or two texts of a row by placeholder; a second one that has no place of its own follows the first.
+
+    Example:
+        >>> fields_of(["a", "b"], "{text} {mask}"), fields_of(["a"], "{text} {text_b} {mask}")
+        ({'text': 'a\\nb'}, {'text': 'a', 'text_b': ''})
+    """
+    if "text_b" not in placeholders(wording):
+        return {"text": "\n".join(texts)}
+    return {"text": texts[0], "text_b": texts[1] if len(texts) > 1 else ""}
+
+
 def shorten_fields(
     fields: Mapping[str, str], tokenizer: Any, render: Callable[[Mapping[str, str]], str], most_tokens: int
 ) -> dict[str, str]:

@@ -1,0 +1,114 @@
+"""A base model that answers rows by itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from tunesmith import asking, data
+from tunesmith.contracts import Task
+from tunesmith.data.rejects import shorten
+from tunesmith.errors import DataError
+from tunesmith.model import Model
+from tunesmith.prompting.base import load_base
+from tunesmith.prompting.descriptions import Descriptions, describe_labels
+from tunesmith.prompting.request import GivenLabels, choose_wording, settle_request
+from tunesmith.prompting.template_file import Template
+from tunesmith.prompting.wordings import TEMPERATURES, TITLES, Way
+from tunesmith.tasks import make_task
+from tunesmith.tasks.classification_prediction import make_answer
+from tunesmith.tasks.prompt_texts import fields_of
+
+
+class Judge(Protocol):
+    """A way to find the label of a text."""
+
+    def scores(self, fields: Sequence[Mapping[str, str]]) -> Tensor:
+        """How well each label fits the texts of each row, by placeholder: (B, C); the higher, the better."""
+        ...
+
+
+def zero_shot(model: str | Path, labels: GivenLabels | None = None, *, template: str | Path | None = None) -> ZeroShot:
+    """Let a base model answer by itself; nothing is trained and nothing is written.
+
+    Args:
+        model: alias, folder or hub id; see the documentation for what it can do as what it is.
+        labels: names, as a list or with commas between them; names with their words or descriptions; or a YAML file.
+        template: a template file, or a wording; default: the usual one.
+
+    Raises:
+        ModelError: there is no such model, or it cannot answer by itself.
+        ConfigError: labels or template make no sense; of a file line and key are named.
+
+    Example:
+        >>> zero_shot("minilm", ["sport", "business"]).predict(["They won the match in extra time."])[0].label
+        'sport'
+    """
+    asked = settle_request(labels, template)
+    loaded, way = load_base(str(model), asked)
+    return ZeroShot(loaded, way, asked)
+
+
+class ZeroShot:
+    """A base model that answers rows; made by `zero_shot`.
+
+    Args:
+        model: with a head that fits the way.
+        way: in which it answers.
+        asked: labels and wording.
+
+    Attributes:
+        task: whose rows and answers these are.
+        title: how answers are found, for people.
+        labels: the labels that can be given.
+    """
+
+    def __init__(self, model: Model, way: Way, asked: Template) -> None:
+        self.task: Task = make_task("text-classification", {"kind": "single"})
+        self.title = TITLES[way]
+        self.labels = tuple(asked.labels)
+        self._wording = choose_wording(asked, way)
+        self._temperature = asked.temperature or TEMPERATURES[way]
+        self._judge = _make_judge(model, way, asked, self._wording)
+
+    def predict(self, source: Any) -> list[Any]:
+        """Answer texts, dicts, a DataFrame or a file; one Prediction a row, in order.
+
+        Raises:
+            DataError: a row cannot be used.
+        """
+        if isinstance(source, str) and source != "-" and not os.path.exists(source):
+            raise DataError(f"there is no file {shorten(source)}", fix='put texts in brackets: predict(["a text"])')
+        return self.predict_rows(self.read(source).rows)
+
+    def as_rows(self, texts: Sequence[str]) -> list[Any]:
+        """Texts given one by one as what `read` takes."""
+        return asking.rows_of(texts, self.task.columns)
+
+    def read(self, source: Any, options: data.ReadOptions | None = None) -> data.Rows:
+        """Read all rows of a source; labels are not needed. Raises DataError for a bad row."""
+        options = options or data.ReadOptions(labels_required=False)
+        return data.read_rows(source, self.task.Row, self.task.columns, options)
+
+    def stream(self, source: Any, options: data.ReadOptions | None = None) -> data.RowStream:
+        """Read the rows of a source chunk by chunk, "-" being standard input; bad rows come with their chunk."""
+        options = options or data.ReadOptions(labels_required=False)
+        return data.stream_rows(source, self.task.Row, self.task.columns, options)
+
+    def predict_rows(self, rows: Sequence[Any]) -> list[Any]:
+        """Answer instances of the task's Row."""
+        if not rows:
+            return []
+        scores = self._judge.scores([fields_of(self.task.texts(row), self._wording) for row in rows])
+        return [
+            make_answer(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True)))
+            for row in (scores.double() / self._temperature).softmax(dim=-1)
+        ]
+
+
+def _make_judge(model: Model, way: Way, asked: Template, wording: str) -> Judge:
+    return Descriptions(model, describe_labels(asked, wording, {}))
