@@ -60,6 +60,9 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         template: Annotated[
             str | None, typer.Option(metavar="FILE", help="With --model: a template file, or a wording in quotes.")
         ] = None,
+        shots: Annotated[
+            str | None, typer.Option(metavar="FILE", help="With --model: a few labelled rows; nothing is trained.")
+        ] = None,
     ) -> None:
         """Answer a file row by row, or a few texts.
 
@@ -68,7 +71,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         carry `abstained`. With --model a base model answers that was not trained for it.
         """
         texts = _take_texts(folder, texts, model)
-        _refuse_strangers(model, {"--labels": labels, "--template": template}, [abstain, relations])
+        _refuse_strangers(model, {"--labels": labels, "--template": template, "--shots": shots}, [abstain, relations])
         if bool(texts) == (source is not None):
             raise typer.BadParameter("give either texts or --in FILE")
         if relations is not None and abstain is not None:
@@ -81,7 +84,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
             from tunesmith.console import working
 
             with working(console, "loading"):
-                predictor, answer = _load(folder, model, task_options(setting), relations, (labels, template))
+                predictor, answer = _load(folder, model, task_options(setting), relations, (labels, template, shots))
             answer = answer or _answerer(predictor, abstain, console)
             if texts and out is None:
                 _print_answers(predictor, texts, answer)
@@ -117,13 +120,14 @@ def _load(
     model: str | None,
     options: Mapping[str, Any],
     relations: str | None,
-    asked: tuple[str | None, str | None],
+    asked: tuple[str | None, str | None, str | None],
 ) -> tuple[Predictor | ZeroShot, Answerer | None]:
     """What answers, and how where that is not its own way."""
     if model is not None:
         from tunesmith.prompting import zero_shot
 
-        return zero_shot(model, asked[0], template=asked[1]), None
+        labels, template, shots = asked
+        return zero_shot(model, labels, template=template, shots=shots), None
     from tunesmith import api
 
     assert folder is not None

@@ -15,8 +15,12 @@ from tunesmith.data.rejects import shorten
 from tunesmith.errors import DataError
 from tunesmith.model import Model
 from tunesmith.prompting.base import load_base
+from tunesmith.prompting.calibrated import Calibrated
+from tunesmith.prompting.cloze import Cloze
 from tunesmith.prompting.descriptions import Descriptions, describe_labels
+from tunesmith.prompting.likelihood import Likelihood
 from tunesmith.prompting.request import GivenLabels, choose_wording, settle_request
+from tunesmith.prompting.shots import Shot, Shots, read_shots, texts_by_label
 from tunesmith.prompting.template_file import Template
 from tunesmith.prompting.wordings import TEMPERATURES, TITLES, Way
 from tunesmith.tasks import make_task
@@ -32,17 +36,21 @@ class Judge(Protocol):
         ...
 
 
-def zero_shot(model: str | Path, labels: GivenLabels | None = None, *, template: str | Path | None = None) -> ZeroShot:
+def zero_shot(
+    model: str | Path, labels: GivenLabels | None = None, *, template: str | Path | None = None, shots: Any = None
+) -> ZeroShot:
     """Let a base model answer by itself; nothing is trained and nothing is written.
 
     Args:
         model: alias, folder or hub id; see the documentation for what it can do as what it is.
         labels: names, as a list or with commas between them; names with their words or descriptions; or a YAML file.
         template: a template file, or a wording; default: the usual one.
+        shots: a few labelled rows, in anything `fit` takes; nothing is trained on them.
 
     Raises:
         ModelError: there is no such model, or it cannot answer by itself.
         ConfigError: labels or template make no sense; of a file line and key are named.
+        DataError: a row of `shots` cannot be used, or has another label.
 
     Example:
         >>> zero_shot("minilm", ["sport", "business"]).predict(["They won the match in extra time."])[0].label
@@ -50,7 +58,7 @@ def zero_shot(model: str | Path, labels: GivenLabels | None = None, *, template:
     """
     asked = settle_request(labels, template)
     loaded, way = load_base(str(model), asked)
-    return ZeroShot(loaded, way, asked)
+    return ZeroShot(loaded, way, asked, shots)
 
 
 class ZeroShot:
@@ -60,6 +68,7 @@ class ZeroShot:
         model: with a head that fits the way.
         way: in which it answers.
         asked: labels and wording.
+        shots: labelled rows; None: there are none.
 
     Attributes:
         task: whose rows and answers these are.
@@ -67,13 +76,14 @@ class ZeroShot:
         labels: the labels that can be given.
     """
 
-    def __init__(self, model: Model, way: Way, asked: Template) -> None:
+    def __init__(self, model: Model, way: Way, asked: Template, shots: Any = None) -> None:
         self.task: Task = make_task("text-classification", {"kind": "single"})
         self.title = TITLES[way]
         self.labels = tuple(asked.labels)
         self._wording = choose_wording(asked, way)
         self._temperature = asked.temperature or TEMPERATURES[way]
-        self._judge = _make_judge(model, way, asked, self._wording)
+        known = [] if shots is None else read_shots(shots, self.task, self.labels, self._wording)
+        self._judge = _make_judge(model, way, asked, self._wording, known)
 
     def predict(self, source: Any) -> list[Any]:
         """Answer texts, dicts, a DataFrame or a file; one Prediction a row, in order.
@@ -110,5 +120,12 @@ class ZeroShot:
         ]
 
 
-def _make_judge(model: Model, way: Way, asked: Template, wording: str) -> Judge:
-    return Descriptions(model, describe_labels(asked, wording, {}))
+def _make_judge(model: Model, way: Way, asked: Template, wording: str, known: Sequence[Shot]) -> Judge:
+    if way == "descriptions":
+        return Descriptions(model, describe_labels(asked, wording, texts_by_label(known)))
+    prompted = (Cloze if way == "cloze" else Likelihood)(model, wording, asked.labels)
+    if not known:
+        return Calibrated(prompted)
+    return Calibrated(
+        prompted, Shots(known, asked.labels, wording, prompted.between, model.tokenizer, model.max_tokens)
+    )

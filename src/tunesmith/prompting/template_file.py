@@ -137,6 +137,16 @@ def settle_words(pairs: Sequence[tuple[str, Sequence[str]]], where: str) -> Word
     return found
 
 
+def words_of(words: Words) -> dict[str, tuple[str, ...]]:
+    """Labels and their words; a label without words has its name.
+
+    Example:
+        >>> words_of({"good": ("great", "fine"), "bad": ()})
+        {'good': ('great', 'fine'), 'bad': ('bad',)}
+    """
+    return {name: some or (name,) for name, some in words.items()}
+
+
 def _read(path: str | Path) -> Located | None:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
