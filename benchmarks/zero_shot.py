@@ -3,8 +3,8 @@
 - ag_news: `minilm` and all 7,600 test texts, once with the bare names of the labels and the usual sentence, once with
   the descriptions of benchmarks/zero_shot_ag_news.yaml. Those were written and chosen on training rows and committed
   before the test split was read for the first time.
-- made: `tunesmith pretrain` trains a masked and a causal language model on made-up lines: each of four topics has twelve
-  made-up words, and a line of text ends in saying its topic. The models see no labelled row; new texts of the same
+- made: `tunesmith pretrain` trains a masked and a causal language model on made-up lines: of four topics each has
+  twelve made-up words, and each line ends in saying its topic. The models see no labelled row; new texts of the same
   words are told apart by the template alone. Topics are not equally frequent in the lines, but they are in the test.
 
 Run: python -m benchmarks.zero_shot --data DIR [--only NAME …]
