@@ -16,6 +16,7 @@ from tunesmith.guessing import sequence_log_probabilities, token_log_probabiliti
 from tunesmith.model import Model
 from tunesmith.prompting.batches import run_batches
 from tunesmith.prompting.template_file import Words, words_of
+from tunesmith.tasks.cloze_sequences import refuse_same_words, refuse_unknown_word
 from tunesmith.tasks.prompt_texts import MASK, Filled, fill, places_in, shorten_fields
 from tunesmith.tasks.writing_sequences import asked_states
 
@@ -30,6 +31,9 @@ class Likelihood:
         model: a decoder, or an encoder with one, with the head that writes.
         wording: with `{mask}` at its end.
         words: of each label; () for its name.
+
+    Raises:
+        ConfigError: the vocabulary lacks a word, or two labels are the same to the model.
     """
 
     between = "\n\n"
@@ -38,6 +42,7 @@ class Likelihood:
     def __init__(self, model: Model, wording: str, words: Words) -> None:
         self._model, self._wording = model, wording
         settled = words_of(words)
+        _refuse_words(model, settled)
         self._words = [word for some in settled.values() for word in some]
         owners = [label for label, some in enumerate(settled.values()) for _ in some]
         weights = torch.zeros(len(self._words), len(settled))  # (W, C)
@@ -97,6 +102,15 @@ class Likelihood:
         read = tokenizer(prompt, return_attention_mask=False, verbose=False)["input_ids"]
         ids = _written_ids(target, word, self._model.hf.config.decoder_start_token_id)
         return Encoded((read, ids), tuple(ids), 0, meta={WORD_TOKENS: len(ids)})
+
+
+def _refuse_words(model: Model, words: Mapping[str, Sequence[str]]) -> None:
+    tokenizer = model.target_tokenizer
+    found = {label: [tuple(_bare_ids(tokenizer, word)) for word in some] for label, some in words.items()}
+    for label, some in words.items():
+        for word, ids in zip(some, found[label], strict=True):
+            refuse_unknown_word(tokenizer, ids, word, label)
+    refuse_same_words(tokenizer, found)
 
 
 def _bare_ids(tokenizer: Any, word: str) -> list[int]:

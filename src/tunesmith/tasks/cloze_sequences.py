@@ -60,13 +60,7 @@ def make_verbaliser(tokenizer: Any, wording: str, words: Mapping[str, Sequence[s
     found = {
         label: tuple(word_ids(tokenizer, wording, word, label) for word in chosen) for label, chosen in words.items()
     }
-    owners: dict[tuple[int, ...], str] = {}
-    for label, ids in found.items():
-        for word in ids:
-            if owners.setdefault(word, label) != label:
-                said = tokenizer.decode(list(word))
-                message = f"to this model the labels {owners[word]!r} and {label!r} have the same word, {said!r}"
-                raise ConfigError(message, fix="give them different words")
+    refuse_same_words(tokenizer, found)
     sizes = sorted({len(word) for ids in found.values() for word in ids})
     return Verbaliser(tuple(found.values()), tuple(sizes))
 
@@ -80,12 +74,28 @@ def word_ids(tokenizer: Any, wording: str, word: str, label: str) -> tuple[int, 
     filled = fill(wording, {"text": "", "text_b": "", MASK: word})
     found, places = slot_places(tokenizer, filled)
     chosen = tuple(found["input_ids"][place] for place in places)
-    if not chosen or tokenizer.unk_token_id in chosen:
+    refuse_unknown_word(tokenizer, chosen, word, label)
+    return chosen
+
+
+def refuse_unknown_word(tokenizer: Any, ids: Sequence[int], word: str, label: str) -> None:
+    """Raise ConfigError where a word has no tokens, or one that stands for anything unknown."""
+    if not ids or (tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids):
         raise ConfigError(
             f"label {label!r}: the vocabulary of this model lacks the word {word!r}",
             fix=f"give other words for it in the template file: {label}: [word, word]",
         )
-    return chosen
+
+
+def refuse_same_words(tokenizer: Any, words: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
+    """Raise ConfigError where words of two labels have the same token ids."""
+    owners: dict[tuple[int, ...], str] = {}
+    for label, ids in words.items():
+        for word in ids:
+            if owners.setdefault(word, label) != label:
+                said = tokenizer.decode(list(word))
+                message = f"to this model the labels {owners[word]!r} and {label!r} have the same word, {said!r}"
+                raise ConfigError(message, fix="give them different words")
 
 
 def slot_places(tokenizer: Any, filled: Filled) -> tuple[dict[str, Any], list[int]]:
