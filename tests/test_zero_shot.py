@@ -199,7 +199,11 @@ def test_examples_are_balanced_alike_and_fit(language_models: dict[str, Path]) -
     texts = ["a song was good", "the meal was good and " * 3]
     fronts = shots.fronts([{"text": text} for text in texts])
     for text, front in zip(texts, fronts, strict=True):
-    
+        labels = [example.rpartition(" ")[2] for example in front.removesuffix("\n\n").split("\n\n")]
+        assert labels.count("bad") == labels.count("good") >= 1
+        assert len(model.tokenizer(f"{front}{text} it was bad")["input_ids"]) <= model.max_tokens
+    assert fronts[0].split("\n\n")[-2].startswith(("the song was good", "a song"))
+
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
 def test_examples_change_answers_the_same_way_every_time(language_models: dict[str, Path], family: str) -> None:
