@@ -22,6 +22,7 @@ from tunesmith.prompting.base import load_base
 from tunesmith.prompting.request import settle_request
 from tunesmith.prompting.shots import Shots, read_shots
 from tunesmith.prompting.template_file import read_template
+from tunesmith.prompting.written import find_answer
 from tunesmith.tasks import make_task
 
 CLASSES: dict[str, Any] = {
@@ -184,6 +185,50 @@ def test_no_rows_no_answers(tiny_bert: Path) -> None:
     assert ts.zero_shot(tiny_bert, "a,b").predict_rows([]) == []
 
 
+# --- what is written -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bart"])
+def test_texts_are_written_behind_the_prompt(language_models: dict[str, Path], tmp_path: Path, family: str) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("task: generation\ntemplate: 'a {text} it was'\nanswer_tokens: 5\n", encoding="utf-8")
+    (answer,) = ts.zero_shot(language_models[family], template=path).predict(["good meal"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(language_models[family])
+    hf = CLASSES[family].from_pretrained(language_models[family]).eval()
+    ids = torch.tensor([tokenizer("a good meal it was")["input_ids"]])
+    wanted = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False)
+    # the last of six: BART's config forces it to be the end
+    start = 1 if family == "bart" else ids.shape[1]
+    assert answer.answer == tokenizer.decode(wanted[0, start : start + 5], skip_special_tokens=True).strip()
+
+
+def test_questions_and_extraction_read_their_own_rows(language_models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    long = "the meal was good and " * 40
+    path.write_text("task: questions\ntemplate: '{text} {question} ?'\nanswer_tokens: 4\n", encoding="utf-8")
+    rows = [{"question": "what was good", "context": text} for text in (long, "a day")]
+    answers = ts.zero_shot(language_models["gpt2"], template=path).predict(rows)
+    assert [type(answer).__name__ for answer in answers] == ["QuestionPrediction"] * 2
+    path.write_text("task: extraction\ntemplate: '{text} is a'\n", encoding="utf-8")
+    (answer,) = ts.zero_shot(language_models["gpt2"], template=path).predict(["a day"])
+    assert answer.answer in "a day"
+
+
+def test_what_is_written_is_found_in_the_text() -> None:
+    assert find_answer("\n the MEAL \nand more", "it was the meal", keeps_strangers=False).start == 7
+    assert find_answer("a phone", "it was the meal", keeps_strangers=True).answer == "a phone"
+    assert find_answer("a phone", "it was the meal", keeps_strangers=False).answer == ""
+    assert find_answer("", "it was the meal", keeps_strangers=False).start is None
+
+
+def test_an_encoder_writes_nothing(tiny_bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("template: '{text}!'\ntask: generation\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"writes nothing, so .*t\.yaml, line 2, task: generation"):
+        ts.zero_shot(tiny_bert, template=tmp_path / "t.yaml")
+    with pytest.raises(ConfigError, match="line 2, task: generation takes no examples"):
+        ts.zero_shot(tiny_bert, template=tmp_path / "t.yaml", shots=SHOTS)
+
+
 # --- examples in front -----------------------------------------------------------------------------------
 
 SHOTS = [*make_rows(40, ("bad", "good")), {"text": "the song was good", "label": "good"}]
@@ -246,6 +291,8 @@ def test_an_example_of_an_unknown_label_is_named(tiny_bert: Path, tmp_path: Path
         ("labels: [a, b]\n\ntemplate: ''\n", "line 3, template: it is empty"),
         ("labels: [a, b]\ntask: summaries\n", "line 2, task: there is no task 'summaries'"),
         ("", "holds no keys"),
+        ("labels: [a, b]\ntemplate: '{text}'\ntask: generation\n", "line 1, labels: generation has no labels"),
+        ("\ntask: questions\n", "line 2, task: questions needs a wording"),
         ("template: '{label}!'\n", "no labels came"),
     ],
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from tunesmith import asking, data
 from tunesmith.contracts import Task
 from tunesmith.data.rejects import shorten
-from tunesmith.errors import DataError
+from tunesmith.errors import ConfigError, DataError
 from tunesmith.model import Model
 from tunesmith.prompting.base import load_base
 from tunesmith.prompting.calibrated import Calibrated
@@ -22,10 +23,19 @@ from tunesmith.prompting.likelihood import Likelihood
 from tunesmith.prompting.request import GivenLabels, choose_wording, settle_request
 from tunesmith.prompting.shots import Shot, Shots, read_shots, texts_by_label
 from tunesmith.prompting.template_file import Template
-from tunesmith.prompting.wordings import TEMPERATURES, TITLES, Way
+from tunesmith.prompting.wordings import TEMPERATURES, TITLES, WRITES_TITLE, Kind, Way
+from tunesmith.prompting.written import Written
 from tunesmith.tasks import make_task
 from tunesmith.tasks.classification_prediction import make_answer
 from tunesmith.tasks.prompt_texts import fields_of
+
+TASKS_OF: dict[Kind, tuple[str, dict[str, Any]]] = {
+    "classification": ("text-classification", {"kind": "single"}),
+    "extraction": ("text-to-text", {}),
+    "questions": ("question-answering", {}),
+    "generation": ("text-to-text", {}),
+}
+"""Whose rows are read, and its options."""
 
 
 class Judge(Protocol):
@@ -57,6 +67,8 @@ def zero_shot(
         'sport'
     """
     asked = settle_request(labels, template)
+    if shots is not None and asked.kind != "classification":
+        raise ConfigError(f"{asked.where('task')}: {asked.kind} takes no examples", fix="write them into the template")
     loaded, way = load_base(str(model), asked)
     return ZeroShot(loaded, way, asked, shots)
 
@@ -73,17 +85,22 @@ class ZeroShot:
     Attributes:
         task: whose rows and answers these are.
         title: how answers are found, for people.
-        labels: the labels that can be given.
+        labels: the labels that can be given; () where something is written.
     """
 
     def __init__(self, model: Model, way: Way, asked: Template, shots: Any = None) -> None:
-        self.task: Task = make_task("text-classification", {"kind": "single"})
-        self.title = TITLES[way]
+        self._answer: Callable[[Sequence[Any]], list[Any]]
+        self.task: Task = make_task(*TASKS_OF[asked.kind])
         self.labels = tuple(asked.labels)
-        self._wording = choose_wording(asked, way)
-        self._temperature = asked.temperature or TEMPERATURES[way]
-        known = [] if shots is None else read_shots(shots, self.task, self.labels, self._wording)
-        self._judge = _make_judge(model, way, asked, self._wording, known)
+        self.title = TITLES[way] if asked.kind == "classification" else WRITES_TITLE
+        wording = choose_wording(asked, way)
+        if asked.kind != "classification":
+            self._answer = Written(model, asked, self.task, wording).answer
+        else:
+            known = [] if shots is None else read_shots(shots, self.task, self.labels, wording)
+            judge = _make_judge(model, way, asked, wording, known)
+            temperature = asked.temperature or TEMPERATURES[way]
+            self._answer = partial(_choose_labels, judge, self.task, wording, self.labels, temperature)
 
     def predict(self, source: Any) -> list[Any]:
         """Answer texts, dicts, a DataFrame or a file; one Prediction a row, in order.
@@ -113,11 +130,18 @@ class ZeroShot:
         """Answer instances of the task's Row."""
         if not rows:
             return []
-        scores = self._judge.scores([fields_of(self.task.texts(row), self._wording) for row in rows])
-        return [
-            make_answer(self.labels[int(row.argmax())], dict(zip(self.labels, row.tolist(), strict=True)))
-            for row in (scores.double() / self._temperature).softmax(dim=-1)
-        ]
+        return self._answer(rows)
+
+
+def _choose_labels(
+    judge: Judge, task: Task, wording: str, labels: Sequence[str], temperature: float, rows: Sequence[Any]
+) -> list[Any]:
+    """The likeliest label of each row, and the probabilities of all."""
+    scores = judge.scores([fields_of(task.texts(row), wording) for row in rows])
+    return [
+        make_answer(labels[int(row.argmax())], dict(zip(labels, row.tolist(), strict=True)))
+        for row in (scores.double() / temperature).softmax(dim=-1)
+    ]
 
 
 def _make_judge(model: Model, way: Way, asked: Template, wording: str, known: Sequence[Shot]) -> Judge:

@@ -37,6 +37,16 @@ def load_base(name: str, asked: Template) -> tuple[Model, Way]:
     Raises:
         ModelError: there is none, it is unsafe, lacks a trained head, or is a finished classifier.
     """
+    model, way = _load(name, asked)
+    if asked.kind != "classification" and way != "likelihood":
+        raise ModelError(
+            f"{name} writes nothing, so {asked.where('task')}: {asked.kind} is not for it",
+            fix="give a model that writes: a decoder, or an encoder with a decoder, with its language-model head",
+        )
+    return model, way
+
+
+def _load(name: str, asked: Template) -> tuple[Model, Way]:
     folder = Path(name).expanduser()
     is_ours = name not in base_models.ALIASES and artifact.is_complete(folder)
     if is_ours and artifact.read_facts(folder).get("kind") != artifact.PRETRAINED:

@@ -25,6 +25,10 @@ NEEDED: dict[Way, tuple[list[str], list[str]]] = {
 """Placeholders that a wording must have, and those that it may have besides."""
 
 
+WRITTEN = {"extraction": ["text"], "questions": ["text", "question"], "generation": ["text"]}
+"""The same, where answers are written."""
+
+
 def settle_request(labels: GivenLabels | None, template: str | Path | None) -> Template:
     """Labels and wording as one template.
 
@@ -51,6 +55,8 @@ def settle_request(labels: GivenLabels | None, template: str | Path | None) -> T
         raise ConfigError(f"{asked.where('task')}: {asked.kind} has no labels", fix="leave --labels out")
     if labels is not None:
         asked = replace(asked, labels=read_given_labels(labels))
+    if asked.kind != "classification" and (asked.wording is None or asked.labels):
+        raise _not_for_labels(asked)
     if asked.kind == "classification" and len(asked.labels) < FEWEST_LABELS:
         raise _too_few(asked)
     return asked
@@ -85,6 +91,9 @@ def choose_wording(asked: Template, way: Way) -> str:
     if asked.wording is None:
         return usual_wording(way, asked.labels)
     where = asked.where("template")
+    if asked.kind != "classification":
+        check_wording(asked.wording, WRITTEN[asked.kind], [], where)
+        return asked.wording
     check_wording(asked.wording, *NEEDED[way], where)
     if way == "likelihood" and not asked.wording.rstrip().endswith(f"{{{MASK}}}"):
         raise ConfigError(
@@ -109,6 +118,14 @@ def _read_wording_or_file(template: str | Path) -> Template:
     if isinstance(template, str) and placeholders(template):
         return Template(wording=template)
     return read_template(template)
+
+
+def _not_for_labels(asked: Template) -> ConfigError:
+    if asked.labels:
+        return ConfigError(f"{asked.where('labels')}: {asked.kind} has no labels", fix="take the key labels out")
+    wanted = " and ".join(f"{{{name}}}" for name in WRITTEN[asked.kind])
+    message = f"{asked.where('task')}: {asked.kind} needs a wording, and the key template is missing"
+    return ConfigError(message, fix=f"write one with {wanted}")
 
 
 def _too_few(asked: Template) -> ConfigError:

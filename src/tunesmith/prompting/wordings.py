@@ -17,7 +17,6 @@ USUAL: dict[Way, dict[str, str]] = {
     "cloze": {"en": "{text} This text is about {mask}.", "zh": "{text}这段文字是关于{mask}的。"},
     "likelihood": {"en": "Text: {text}\nTopic: {mask}", "zh": "文本：{text}\n主题：{mask}"},
 }
-USUAL_QUESTION = {"en": "{text}\nQuestion: {question}\nAnswer:", "zh": "{text}\n问题：{question}\n答案："}
 EMPTY = ("", "N/A", "[MASK]")
 """Texts that say nothing, as Zhao et al. (2021, section 5) have them."""
 TEMPERATURES: dict[Way, float] = {"descriptions": 0.05, "cloze": 1.0, "likelihood": 1.0}
@@ -27,6 +26,7 @@ TITLES: dict[Way, str] = {
     "cloze": "words of the labels behind a mask",
     "likelihood": "likelihood of the labels' words behind the prompt",
 }
+WRITES_TITLE = "answers written behind the prompt"
 
 
 def usual_wording(way: Way, labels: Iterable[str]) -> str:
