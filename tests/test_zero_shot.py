@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from tests.tiny import BAD, GOOD, make_rows, make_tiny_trunk
 from tunesmith import cli
 from tunesmith.errors import ConfigError, DataError, ModelError, UserError
 from tunesmith.model_loading import quiet_transformers
+from tunesmith.prompting import base, descriptions, request, shots, template_file, wordings, written
 from tunesmith.prompting.base import load_base
 from tunesmith.prompting.request import settle_request
 from tunesmith.prompting.shots import Shots, read_shots
 from tunesmith.prompting.template_file import read_template
 from tunesmith.prompting.written import find_answer
-from tunesmith.tasks import make_task
+from tunesmith.tasks import make_task, prompt_texts
 
 CLASSES: dict[str, Any] = {
     "bert": transformers.AutoModelForMaskedLM,
@@ -240,9 +242,9 @@ def test_examples_are_balanced_alike_and_fit(language_models: dict[str, Path]) -
     model, _ = load_base(str(language_models["gpt2"]), asked)
     task = make_task("text-classification", {"kind": "single"})
     known = read_shots(SHOTS, task, ["bad", "good"], "{text} it was {mask}")
-    shots = Shots(known, asked.labels, "{text} it was {mask}", "\n\n", model.tokenizer, model.max_tokens)
+    chooser = Shots(known, asked.labels, "{text} it was {mask}", "\n\n", model.tokenizer, model.max_tokens)
     texts = ["a song was good", "the meal was good and " * 3]
-    fronts = shots.fronts([{"text": text} for text in texts])
+    fronts = chooser.fronts([{"text": text} for text in texts])
     for text, front in zip(texts, fronts, strict=True):
         labels = [example.rpartition(" ")[2] for example in front.removesuffix("\n\n").split("\n\n")]
         assert labels.count("bad") == labels.count("good") >= 1
@@ -252,18 +254,18 @@ def test_examples_are_balanced_alike_and_fit(language_models: dict[str, Path]) -
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
 def test_examples_change_answers_the_same_way_every_time(language_models: dict[str, Path], family: str) -> None:
-    def ask(shots: Any) -> list[Any]:
+    def ask(known: Any) -> list[Any]:
         template = "{text} it was {mask}"
-        return ts.zero_shot(language_models[family], "bad,good", template=template, shots=shots).predict(TEXTS)
+        return ts.zero_shot(language_models[family], "bad,good", template=template, shots=known).predict(TEXTS)
 
     assert ask(SHOTS) == ask(SHOTS)
     assert ask(SHOTS) != ask(None)
 
 
 def test_examples_of_an_encoder_are_descriptions(tiny_bert: Path) -> None:
-    shots = [{"text": "the meal was good", "label": "x"}]
-    with_shots = ts.zero_shot(tiny_bert, ["x", "y"], shots=shots).predict(TEXTS)
-    labels = {"x": ["This text is about x.", "the meal was good"], "y": ["This text is about y."]}
+    known = [{"text": "the meal was good", "label": "good"}]
+    with_shots = ts.zero_shot(tiny_bert, ["good", "bad"], shots=known).predict(TEXTS)
+    labels = {"good": ["This text is about good.", "the meal was good"], "bad": ["This text is about bad."]}
     assert with_shots == ts.zero_shot(tiny_bert, labels).predict(TEXTS)
 
 
@@ -365,6 +367,11 @@ def test_words_that_a_vocabulary_lacks_are_refused(language_models: dict[str, Pa
             ts.zero_shot(language_models[family], ["good", "GOOD"], template="{text} it was {mask}")
 
 
+def test_labels_that_an_encoder_does_not_know_apart_are_refused(tiny_bert: Path) -> None:
+    with pytest.raises(ConfigError, match="the labels 'zebra' and 'giraffe' say the same"):
+        ts.zero_shot(tiny_bert, "good,zebra,giraffe")
+
+
 def test_a_wording_longer_than_the_model_is_refused(language_models: dict[str, Path]) -> None:
     wording = "{text} " + "and the meal was good " * 30 + "{mask}"
     for family in ("bert", "gpt2"):
@@ -386,6 +393,10 @@ def test_the_command_writes_files_as_a_finished_model_does(tiny_bert: Path, tmp_
     assert set(answers[0]["prediction"]["probabilities"]) == {"x", "y"}
     assert call(*words, tmp_path / "out.csv").exit_code == 0
     assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("id,text,predicted_label,predicted_prob")
+    (tmp_path / "shots.csv").write_text("text,label\na phone,x\nawful phone,x\na meal,y\n", encoding="utf-8")
+    with_shots = call(*words, tmp_path / "more.csv", "--shots", tmp_path / "shots.csv")
+    assert with_shots.exit_code == 0, with_shots.output
+    assert (tmp_path / "more.csv").read_bytes() != (tmp_path / "out.csv").read_bytes()
     again = call(*words, tmp_path / "out.csv")
     assert again.exit_code == 2
     assert "exists already" in again.output
@@ -411,6 +422,15 @@ def test_mistakes_on_the_command_line(tiny_bert: Path, words: list[str], message
     assert done.exit_code == 2
     assert message in " ".join(done.output.replace("│", " ").split())
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    "module", [descriptions, request, shots, template_file, wordings, written, base, prompt_texts], ids=str
+)
+def test_examples_in_docstrings(module: Any) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert found.failed == 0
 
 
 def test_finished_models(tiny_bert: Path, tmp_path: Path) -> None:

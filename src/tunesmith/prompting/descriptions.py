@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunesmith.contracts import Labels
+from tunesmith.errors import ConfigError
 from tunesmith.inference import make_context
 from tunesmith.model import Model
 from tunesmith.prompting.batches import run_batches
@@ -20,6 +21,8 @@ from tunesmith.tasks.prompt_texts import LABEL, fill
 from tunesmith.tasks.token_sequences import encode_texts
 
 NO_LABELS = Labels(())
+SAME = 1 - 1e-6
+"""Cosine from which two labels are the same."""
 
 
 class Descriptions:
@@ -28,20 +31,24 @@ class Descriptions:
     Args:
         model: an encoder whose token vectors are pooled.
         phrases: descriptions of each label, at least one.
+
+    Raises:
+        ConfigError: two labels are the same to the model, such as words of a language that it does not know.
     """
 
-    def __init__(self, model: Model, phrases: Sequence[Sequence[str]]) -> None:
+    def __init__(self, model: Model, phrases: Mapping[str, Sequence[str]]) -> None:
         self._model = model
-        flat = find_vectors(model, [phrase for some in phrases for phrase in some])
-        parts = flat.split([len(some) for some in phrases])
+        flat = find_vectors(model, [phrase for some in phrases.values() for phrase in some])
+        parts = flat.split([len(some) for some in phrases.values()])
         self._anchors = functional.normalize(torch.stack([part.mean(dim=0) for part in parts]), dim=-1)  # (C, D)
+        _refuse_same(self._anchors, list(phrases))
 
     def scores(self, fields: Sequence[Mapping[str, str]]) -> Tensor:
         """Cosines (B, C) of the texts under "text" and the labels."""
         return find_vectors(self._model, [row["text"] for row in fields]) @ self._anchors.T
 
 
-def describe_labels(asked: Template, wording: str, examples: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def describe_labels(asked: Template, wording: str, examples: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """The phrases that stand for each label.
 
     Args:
@@ -51,12 +58,12 @@ def describe_labels(asked: Template, wording: str, examples: Mapping[str, Sequen
 
     Example:
         >>> describe_labels(Template(labels={"a": (), "b": ("a bee",)}), "It is {label}.", {"a": ["some text"]})
-        [['It is a.', 'some text'], ['a bee']]
+        {'a': ['It is a.', 'some text'], 'b': ['a bee']}
     """
-    return [
-        [*_phrases(name, words, wording, whole=asked.wording is None), *examples.get(name, ())]
+    return {
+        name: [*_phrases(name, words, wording, whole=asked.wording is None), *examples.get(name, ())]
         for name, words in asked.labels.items()
-    ]
+    }
 
 
 def _phrases(name: str, words: Sequence[str], wording: str, *, whole: bool) -> list[str]:
@@ -64,6 +71,19 @@ def _phrases(name: str, words: Sequence[str], wording: str, *, whole: bool) -> l
     if words and whole:
         return list(words)
     return [fill(wording, {LABEL: word}).text for word in words or (name,)]
+
+
+def _refuse_same(anchors: Tensor, names: Sequence[str]) -> None:
+    """Raise ConfigError where the vectors (C, D) of two labels are the same."""
+    alike = torch.triu(anchors @ anchors.T, diagonal=1)
+    place = int(alike.argmax())
+    one, other = divmod(place, len(names))
+    if float(alike.flatten()[place]) > SAME:
+        raise ConfigError(
+            f"to this model the labels {names[one]!r} and {names[other]!r} say the same",
+            fix="describe them in other words, or choose a model that knows their language: "
+            "zh-classics knows Chinese, minilm English",
+        )
 
 
 def find_vectors(model: Model, texts: Sequence[str]) -> Tensor:
