@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from tunesmith.tasks.cloze_sequences import USUAL_CLOZE
 from tunesmith.tasks.languages import is_chinese
 
 Kind = Literal["classification", "extraction", "questions", "generation"]
@@ -14,7 +15,7 @@ Way = Literal["descriptions", "cloze", "likelihood"]
 
 USUAL: dict[Way, dict[str, str]] = {
     "descriptions": {"en": "This text is about {label}.", "zh": "这段文字是关于{label}的。"},
-    "cloze": {"en": "{text} This text is about {mask}.", "zh": "{text}这段文字是关于{mask}的。"},
+    "cloze": USUAL_CLOZE,
     "likelihood": {"en": "Text: {text}\nTopic: {mask}", "zh": "文本：{text}\n主题：{mask}"},
 }
 EMPTY = ("", "N/A", "[MASK]")

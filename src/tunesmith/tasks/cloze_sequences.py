@@ -8,7 +8,7 @@ Letters in shapes: I items, M masks of an item over all its sequences, P tokens 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -20,10 +20,14 @@ from tunesmith.contracts import Batch, Context, Encoded
 from tunesmith.errors import ConfigError
 from tunesmith.model import Model
 from tunesmith.projection import MOST_SCORES
+from tunesmith.tasks.languages import is_chinese
 from tunesmith.tasks.prompt_texts import MASK, Filled, count_tokens, fill, places_in, shorten_fields
 
 MASKS = "masks"
 """Key of `Encoded.meta`: places of the masks in each sequence."""
+
+USUAL_CLOZE = {"en": "{text} This text is about {mask}.", "zh": "{text}这段文字是关于{mask}的。"}
+"""The wording where nobody gave one, by the language of the labels."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,16 @@ class Verbaliser:
     def masks(self) -> int:
         """M."""
         return sum(self.sizes)
+
+
+def usual_cloze(labels: Iterable[str]) -> str:
+    """The wording where nobody gave one.
+
+    Example:
+        >>> usual_cloze(["体育", "财经"])
+        '{text}这段文字是关于{mask}的。'
+    """
+    return USUAL_CLOZE["zh" if is_chinese(labels) else "en"]
 
 
 def make_verbaliser(tokenizer: Any, wording: str, words: Mapping[str, Sequence[str]]) -> Verbaliser:
