@@ -433,6 +433,17 @@ def test_examples_in_docstrings(module: Any) -> None:
     assert found.failed == 0
 
 
+def test_a_text_may_be_longer_than_any_file_name(tiny_bert: Path) -> None:
+    done = call("the meal was good " * 400, "--model", tiny_bert, "--labels", "good,bad")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_file_of_labels_is_told_by_its_end(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\nb\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"ends in \.yaml"):
+        settle_request(str(tmp_path / "labels.txt"), None)
+
+
 def test_finished_models(tiny_bert: Path, tmp_path: Path) -> None:
     """A classifier answers by itself; one that makes vectors can be the base."""
     settings = [f"model.name={tiny_bert}", "train.max_steps=2", "evaluate.resamples=100"]

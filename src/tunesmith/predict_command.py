@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,9 +99,9 @@ def _take_texts(folder: str | None, texts: list[str] | None, model: str | None) 
         raise typer.BadParameter("give the folder of a finished model, or --model with a base model")
     if model is None or folder is None:
         return texts
-    from tunesmith.artifact import is_complete
+    from tunesmith.artifact import FACTS
 
-    if is_complete(Path(folder)):
+    if os.path.isfile(os.path.join(folder, FACTS)):  # a text may be longer than any name of a file
         raise typer.BadParameter(f"{folder} is a finished model; give it or --model, not both")
     return [folder, *(texts or [])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -131,5 +132,7 @@ def _not_for_labels(asked: Template) -> ConfigError:
 def _too_few(asked: Template) -> ConfigError:
     where = asked.where("labels") if asked.labels else next(iter(asked.places.values()), "").partition(",")[0]
     came = f"one label came, {next(iter(asked.labels))!r}" if asked.labels else "no labels came"
+    if len(asked.labels) == 1 and os.path.isfile(next(iter(asked.labels))):
+        return ConfigError(f"{came}, wanted {FEWEST_LABELS} or more", fix="a file of labels ends in .yaml: name it so")
     fix = f"name {FEWEST_LABELS} or more: --labels good,bad, or in the template file: {EXAMPLE}"
     return ConfigError(f"{where}: {came}, wanted {FEWEST_LABELS} or more" if where else came, fix=fix)
