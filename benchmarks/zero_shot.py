@@ -54,7 +54,7 @@ SMALL = {
 }
 TRAINED = {
     "mlm": {"train.epochs": 25, "train.learning_rate": 3e-3, "objective.mask_rate": 0.25},
-    "clm": {"train.epochs": 3, "train.learning_rate": 3e-3},
+    "clm": {"train.epochs": 10, "train.learning_rate": 3e-3},
 }
 
 
@@ -85,7 +85,7 @@ def made_lines(count: int) -> list[str]:
 
 def made_rows(count: int) -> list[dict[str, str]]:
     """Texts to be told apart, as many of each topic."""
-    drawn = random.Random("rows")
+    drawn = random.Random("new rows")
     return [{"text": made_text(topic, drawn), "label": topic} for topic in list(TOPICS) * (count // len(TOPICS))]
 
 
