@@ -22,6 +22,8 @@ PAGES = {
     "README.zh.md": "尚未测量",
     "docs/results.md": "not measured yet",
     "docs/zh/results.md": "尚未测量",
+    "docs/methods.md": "not measured yet",
+    "docs/zh/methods.md": "尚未测量",
     "docs/calibration.md": "not measured yet",
     "docs/zh/calibration.md": "尚未测量",
 }
@@ -209,11 +211,15 @@ def named_entities() -> dict[str, str]:
 def methods() -> dict[str, str]:
     """Score, seconds, trained parameters and bytes of each method, from methods.json."""
     figures: dict[str, str] = {}
-    for key, run in (read_result("methods") or {"runs": {}})["runs"].items():
-        figures[f"methods {key}"] = interval(run)
-        figures[f"methods {key} seconds"] = f"{run['command_s']:.0f}"
-        figures[f"methods {key} parameters"] = f"{run['trainable_parameters']:,}"
-        figures[f"methods {key} bytes"] = _format_bytes(run["weights_bytes"])
+    found = (read_result("methods") or {"methods": {}})["methods"]
+    for key, method in found.items():
+        full = found.get(f"{key.split('/')[0]}/full", method)["mean"]
+        figures[f"methods {key}"] = f"{method['mean']:.3f} ± {method['standard_deviation']:.3f}"
+        figures[f"methods {key} difference"] = f"{100 * (method['mean'] - full):+.1f}"
+        figures[f"methods {key} rate"] = f"{method['learning_rate']:.1e}"
+        figures[f"methods {key} seconds"] = f"{method['command_s']:.0f}"
+        figures[f"methods {key} parameters"] = f"{method['trainable_parameters']:,}"
+        figures[f"methods {key} bytes"] = _format_bytes(method["weights_bytes"])
     return figures
 
 

@@ -1,6 +1,8 @@
 """Tuning methods side by side on one classification and one tagging set: score, seconds, parameters, bytes.
 
-Every method at its default learning rate and options, judged on the test split.
+SST-2 (5,000 rows) and CoNLL-2003 (3,000 sentences). Each method at three learning rates, its default and a third and
+three times that, with one seed; the rate with the best development score then with two seeds more. Test rows choose
+nothing.
 
 Run: python -m benchmarks.methods_table --data DIR [--only METHOD …]
 """
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,77 +30,155 @@ from benchmarks.common import (
 from tunesmith.methods import METHODS
 
 RESULT = "methods"
-SENTENCES = 3_000
 SETS: dict[str, dict[str, Any]] = {
-    "financial_phrasebank": {"task": "text-classification", "suffix": "jsonl", "epochs": 4},
-    "conll2003": {"task": "token-classification", "suffix": "conll", "epochs": 4},
+    "sst2": {
+        "task": "text-classification",
+        "epochs": 3,
+        "train": ("train.jsonl", 0, 5_000),
+        "dev": ("train.jsonl", 5_000, 6_000),
+        "test": ("dev.jsonl", 0, None),
+    },
+    "conll2003": {
+        "task": "token-classification",
+        "epochs": 4,
+        "train": ("train.conll", 0, 3_000),
+        "dev": ("dev.conll", 0, 1_000),
+        "test": ("test.conll", 0, None),
+    },
 }
+"""Of a set: rows by split, as the file, and the first and the one behind the last of its rows in a drawn order.
+
+SST-2 publishes no labels of its test rows, so its development rows test here, and other training rows choose.
+"""
+DRAW_SEED = 13
+SEEDS = (13, 14, 15)
+RATES = {"third": 1 / 3, "default": 1.0, "triple": 3.0}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "rslora": ("lora", {"rank": 32, "rank_stabilized": "true"}),
+    "dora": ("lora", {"decomposed": "true"}),
+    "lora_plus": ("lora", {"b_rate_factor": 16}),
+    "pfeiffer": ("adapter", {"placement": "pfeiffer"}),
+}
+"""Settings of a method that are looked at under a name of their own: the method, and the settings."""
+TRIED = {**{name: (name, {}) for name in METHODS}, **VARIANTS}
 WEIGHTS = ("*.safetensors",)
 
 
-def training_file(data: Path, name: str, suffix: str, folder: Path) -> Path:
-    """Return the training file; of CoNLL a seeded sample of its sentences."""
-    whole = data_file(data, name, f"train.{suffix}")
-    if suffix != "conll":
-        return whole
-    sentences = whole.read_text(encoding="utf-8").strip().split("\n\n")
-    kept = sorted(random.Random(13).sample(range(len(sentences)), SENTENCES))
-    part = folder / "train.conll"
-    part.write_text("\n\n".join(sentences[place] for place in kept) + "\n", encoding="utf-8")
+def split_file(data: Path, name: str, split: str, folder: Path) -> Path:
+    """Write the rows of a split, drawn by seed, and return the file."""
+    file, first, behind = SETS[name][split]
+    whole = data_file(data, name, file)
+    between = "\n\n" if whole.suffix == ".conll" else "\n"
+    rows = whole.read_text(encoding="utf-8").strip().split(between)
+    if behind is not None:
+        order = random.Random(DRAW_SEED).sample(range(len(rows)), len(rows))
+        rows = [rows[place] for place in sorted(order[first:behind])]
+    part = folder / f"{split}{whole.suffix}"
+    part.write_text(between.join(rows) + "\n", encoding="utf-8")
     return part
 
 
-def run(arguments: argparse.Namespace, name: str, method: str) -> dict[str, Any]:
-    """Fit with one method, judge on the test split, and weigh what was written."""
-    facts = SETS[name]
+def run(arguments: argparse.Namespace, name: str, tried: str, seed: int, rate: float | None) -> dict[str, Any]:
+    """Fit once, judge on development and test rows, and weigh what was written."""
+    method, options = TRIED[tried]
     with tempfile.TemporaryDirectory() as temporary:
-        out = Path(temporary, "run")
-        train = training_file(arguments.data, name, facts["suffix"], Path(temporary))
-        options = {"task": facts["task"], "model": arguments.model, "method": method, "train": train, "out": out}
-        options["dev"] = data_file(arguments.data, name, f"dev.{facts['suffix']}")
-        settings = {"train.epochs": facts["epochs"], "evaluate.baselines": "false"}
-        command_s = tunesmith_cli.fit(options, settings)
-        test = tunesmith_cli.evaluate(out, data_file(arguments.data, name, f"test.{facts['suffix']}"))
-        stored = tunesmith_cli.facts(out)
-        sizes = [path.stat().st_size for pattern in WEIGHTS for path in out.glob(pattern)]
+        folder = Path(temporary)
+        train, dev, test = (split_file(arguments.data, name, split, folder) for split in ("train", "dev", "test"))
+        out = folder / "run"
+        settings = {f"method.{key}": value for key, value in options.items()}
+        settings |= {"train.epochs": SETS[name]["epochs"], "train.seed": seed, "evaluate.baselines": "false"}
+        settings |= {} if rate is None else {"train.learning_rate": rate}
+        words = {"task": SETS[name]["task"], "model": arguments.model, "method": method, "train": train, "dev": dev}
+        command_s = tunesmith_cli.fit({**words, "out": out}, settings)
+        judged, stored = tunesmith_cli.evaluate(out, test), tunesmith_cli.facts(out)
+        chosen_by = tunesmith_cli.metrics(out)
         return {
-            "headline": test["headline"],
-            **test["scores"][test["headline"]],
+            "headline": judged["headline"],
+            **judged["scores"][judged["headline"]],
+            "dev": chosen_by["scores"][chosen_by["headline"]]["value"],
             "command_s": command_s,
             "learning_rate": stored["learning_rate"]["value"],
             "trainable_parameters": stored["trainable_parameters"],
-            "weights_bytes": sum(sizes),
+            "weights_bytes": sum(path.stat().st_size for pattern in WEIGHTS for path in out.glob(pattern)),
             "machine": machine_facts(),
         }
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Run what is not there yet, writing after each."""
-    settings = {"model": public_model(arguments.model), "sets": SETS, "sentences": SENTENCES}
+    """Run what is not there yet, writing after each run."""
+    settings = {"model": public_model(arguments.model), "sets": SETS, "seeds": SEEDS, "rates": list(RATES)}
     runs = kept_entries(RESULT, "runs", settings)
-    for name in SETS:
-        for method in arguments.only or METHODS:
-            key = f"{name}/{method}"
-            if key not in runs:
-                runs[key] = run(arguments, name, method)
-                write_result(RESULT, {"settings": settings, "runs": runs})
+
+    def run_once(name: str, tried: str, rate: str, seed: int, value: float | None) -> dict[str, Any]:
+        key = f"{name}/{tried}/{rate}/{seed}"
+        if key not in runs:
+            runs[key] = run(arguments, name, tried, seed, value)
+            write_result(RESULT, {"settings": settings, "runs": runs, "methods": summary(runs)})
+        return runs[key]
+
+    for tried in arguments.only or TRIED:
+        for name in arguments.sets:
+            default = run_once(name, tried, "default", SEEDS[0], None)["learning_rate"]
+            for rate, factor in RATES.items():
+                run_once(name, tried, rate, SEEDS[0], default * factor)
+            best = best_rate(runs, f"{name}/{tried}")
+            for seed in SEEDS[1:]:
+                run_once(name, tried, best, seed, default * RATES[best])
+    write_result(RESULT, {"settings": settings, "runs": runs, "methods": summary(runs)})
+    show(summary(runs))
+
+
+def best_rate(runs: Mapping[str, Mapping[str, Any]], prefix: str) -> str:
+    """The rate with the best development score; of equals the one nearest the default."""
+    return max(("default", "third", "triple"), key=lambda rate: runs[f"{prefix}/{rate}/{SEEDS[0]}"]["dev"])
+
+
+def summary(runs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """By set and method, where all seeds are there: the mean of the test scores, its spread, and what it cost."""
+    found = {}
+    for prefix in dict.fromkeys(key.rsplit("/", 2)[0] for key in runs):
+        if not all(f"{prefix}/{rate}/{SEEDS[0]}" in runs for rate in RATES):
+            continue
+        rate = best_rate(runs, prefix)
+        if not all(f"{prefix}/{rate}/{seed}" in runs for seed in SEEDS):
+            continue
+        chosen = [runs[f"{prefix}/{rate}/{seed}"] for seed in SEEDS]
+        values = [one["value"] for one in chosen]
+        found[prefix] = {
+            "headline": chosen[0]["headline"],
+            "mean": statistics.mean(values),
+            "standard_deviation": statistics.stdev(values),
+            "rate": rate,
+            "learning_rate": chosen[0]["learning_rate"],
+            "command_s": statistics.median(one["command_s"] for one in chosen),
+            "trainable_parameters": chosen[0]["trainable_parameters"],
+            "weights_bytes": chosen[0]["weights_bytes"],
+        }
+    return found
+
+
+def show(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a line a method."""
+    columns = ["set / method", "test score", "rate", "seconds", "trained parameters", "MB written"]
     rows = [
         [
             key,
-            f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]",
-            f"{found['command_s']:.0f}",
-            f"{found['trainable_parameters']:,}",
-            f"{found['weights_bytes'] / 1e6:.1f}",
+            f"{one['mean']:.3f} ± {one['standard_deviation']:.3f}",
+            f"{one['learning_rate']:.1e} ({one['rate']})",
+            f"{one['command_s']:.0f}",
+            f"{one['trainable_parameters']:,}",
+            f"{one['weights_bytes'] / 1e6:.2f}",
         ]
-        for key, found in runs.items()
+        for key, one in found.items()
     ]
-    print_table("methods", ["set / method", "test score", "seconds", "trained parameters", "MB written"], rows)
+    print_table("methods", columns, rows)
 
 
 def main() -> None:
     """Read the command line and measure."""
     parser = benchmark_parser(__doc__ or "")
-    parser.add_argument("--only", nargs="+", choices=sorted(METHODS), help="these methods only")
+    parser.add_argument("--only", nargs="+", choices=sorted(TRIED), help="these methods only")
+    parser.add_argument("--sets", nargs="+", choices=sorted(SETS), default=sorted(SETS), help="these sets only")
     measure(parser.parse_args())
 
 

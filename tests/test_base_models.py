@@ -403,7 +403,7 @@ def test_hub_id_is_downloaded_then_found_offline(hub: Hub, monkeypatch: pytest.M
     found = resolve("org/name")
     assert found.revision == COMMIT
     assert found.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
-    assert hub.fetched == {"config.json", "tokenizer_config.json", "model.safetensors"}
+    assert hub.fetched == {"README.md", "config.json", "tokenizer_config.json", "model.safetensors"}
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert resolve("org/name") == resolve("org/name", revision=COMMIT) == found
 

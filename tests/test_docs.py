@@ -234,7 +234,7 @@ def parse_command(arguments: list[str]) -> None:
         )
         build_named("objective", OBJECTIVES, pretraining.objective.name, pretraining.objective.options)
         return
-    if name != "fit":
+    if name not in {"fit", "bench-methods", "models"}:  # these read a run's settings
         assert all(setting.startswith("data.") for setting in settings), "only how a file is read can be set here"
     changes = {section: {"name": context.params.get(section)} for section in ("task", "method")}
     given = {key: value for key, value in changes.items() if value["name"]}

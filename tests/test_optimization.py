@@ -21,6 +21,7 @@ from tunesmith.model_loading import load_model
 from tunesmith.optimization import (
     build_optimizer,
     choose_learning_rate,
+    forget_still,
     schedule_factor,
     set_learning_rate,
 )
@@ -164,3 +165,42 @@ def test_decay_is_decoupled_only_in_adamw(name: str, kind: type[torch.optim.Opti
     else:
         torch.testing.assert_close(moved, 1e-2 * 0.1 * before, atol=1e-7, rtol=1e-3)
     assert optimizer.param_groups[0].get("momentum", 0.5) == 0.5
+
+
+def test_layers_begin_to_move_from_the_top(tmp_path: Path) -> None:
+    model = load(make_tiny_trunk(tmp_path, "bert"))
+    optimizer = build_optimizer(model, TrainSection(unfreeze=0.6), 1e-2)
+    begins = {id(p): group["begins"] for group in optimizer.param_groups for p in group["params"]}
+    found = {name: begins[id(p)] for name, p in model.named_parameters()}
+    first, second = model.layers()
+    assert {found[name] for name in found if "classifier" in name} == {0.0}
+    for layer, share in ((second, 0.2), (first, 0.4)):
+        assert all(begins[id(p)] == pytest.approx(share) for p in layer.parameters())
+    assert begins[id(model.hf.get_input_embeddings().weight)] == pytest.approx(0.6)
+
+    def moving(done: float) -> int:
+        set_learning_rate(optimizer, 0.5, done)
+        return sum(group["lr"] > 0 for group in optimizer.param_groups)
+
+    assert [moving(done) for done in (0.0, 0.25, 0.5, 0.7)] == sorted({moving(done) for done in (0.0, 0.25, 0.5, 0.7)})
+    assert moving(1.0) == len(optimizer.param_groups)
+
+
+def test_what_does_not_move_yet_has_no_gradient(tmp_path: Path) -> None:
+    model = load(make_tiny_trunk(tmp_path, "bert"))
+    optimizer = build_optimizer(model, TrainSection(unfreeze=0.9), 1e-2)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    set_learning_rate(optimizer, 1.0, 0.0)
+    forget_still(optimizer)
+    assert {name.split(".")[1] for name, p in model.named_parameters() if p.grad is not None} == {"classifier"} | {
+        name.split(".")[1] for name, _ in model.named_parameters() if "pooler" in name
+    }
+
+
+def test_rates_apart_by_name(model: Model) -> None:
+    optimizer = build_optimizer(model, TrainSection(), 1e-3, lambda name: 16.0 if "classifier" in name else 1.0)
+    peaks = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
+    rates = {name: peaks[id(p)] for name, p in model.named_parameters()}
+    assert {round(rate, 9) for name, rate in rates.items() if "classifier" in name} == {16e-3}
+    assert {rate for name, rate in rates.items() if "classifier" not in name} == {1e-3}

@@ -21,6 +21,8 @@ WIDTH = 32
 LAYERS = 2
 HEADS = 4
 POSITIONS = 64
+MORE_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "bart": 32}
+"""Those that count from 2; and an encoder that has room for more than texts."""
 VOCABULARY = 1000
 FAMILIES = (
     *("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "modernbert", "deberta-v2"),
@@ -139,7 +141,7 @@ def _make_config(family: str, tokenizer: Any) -> Any:
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
         "intermediate_size": 2 * WIDTH,
-        "max_position_embeddings": POSITIONS + (2 if family in ROBERTAS else 0),
+        "max_position_embeddings": POSITIONS + MORE_POSITIONS.get(family, 0),
         "initializer_range": 0.1,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,

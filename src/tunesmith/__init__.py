@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.config import RunConfig
     from tunesmith.errors import TunesmithError
     from tunesmith.estimator import TextClassifier
+    from tunesmith.exporting import export
     from tunesmith.pretraining import new, pretrain
     from tunesmith.prompting import zero_shot
     from tunesmith.reports import report
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export",
     "extract_triples",
     "fit",
     "load",
@@ -44,6 +46,7 @@ __all__ = [
 
 _HOMES = {
     "compare": "comparing",
+    "export": "exporting",
     "new": "pretraining",
     "pretrain": "pretraining",
     "report": "reports",

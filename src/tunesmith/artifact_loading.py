@@ -12,6 +12,7 @@ from tunesmith import base_models
 from tunesmith.added_tokens import set_added_rows
 from tunesmith.artifact import Artifact
 from tunesmith.base_models import BaseModelFolder
+from tunesmith.contracts import Method
 from tunesmith.errors import ModelError
 from tunesmith.methods import make_method
 from tunesmith.model import Model
@@ -25,14 +26,25 @@ def load_weights(artifact: Artifact) -> Model:
     Raises:
         ModelError: the base model of a delta is missing or another one.
     """
+    return load_parts(artifact)[0]
+
+
+def load_parts(artifact: Artifact) -> tuple[Model, Method | None]:
+    """The model of a finished folder, and the method whose change stands in it; None where the weights are whole.
+
+    Raises:
+        ModelError: the base model of a delta is missing or another one.
+    """
     facts = artifact.facts
     options = ModelOptions(max_tokens=facts["max_tokens"])
+    method: Method | None = None
     if facts["stores"] == "whole":  # absolute: a folder may be called as an alias is
         model = load_model(base_models.resolve(str(artifact.folder.absolute())), artifact.head, options)
     else:
         model = load_model(same_base(artifact), artifact.head, options)
-        method = dict(facts["method"])
-        make_method(method.pop("name"), method).apply(model)
+        stored = dict(facts["method"])
+        method = make_method(stored.pop("name"), stored)
+        method.apply(model)
         _load_delta(model, _read_delta(artifact), artifact)
         if artifact.head.added_tokens:
             rows = load_file(artifact.folder / ADDED_TOKENS)["rows"]
@@ -42,7 +54,7 @@ def load_weights(artifact: Artifact) -> Model:
     model.set_units(**facts.get(OUTPUTS, {}))
     model.requires_grad_(False)
     model.eval()
-    return model
+    return model, method
 
 
 def same_base(artifact: Artifact) -> BaseModelFolder:

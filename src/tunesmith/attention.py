@@ -1,17 +1,20 @@
 """Attention over packed sequences: one function for every trunk that goes through the attention interface.
 
 Everything outside attention works token by token, so a packed row needs no padding there. Inside attention the queries,
-keys and values are laid out in rows (`segments`).
+keys and values are laid out in rows (`segments`). An attention layer may hold learnt keys and values (`Prefix`), which
+stand in front of those of each sequence, packed or padded.
 
-Letters in shapes: T tokens, S rows of the layout, L its length, H heads, K key heads, d width of a head.
+Letters in shapes: T tokens, S rows of the layout, L its length, H heads, K key heads, d width of a head, P length of a
+prefix.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from tunesmith.dropout import MaskPool
@@ -24,6 +27,42 @@ HARMLESS = frozenset(
     | {"num_items_in_batch", "position_embeddings", "token_type_ids"}
 )
 """Keywords that may reach attention without changing what it computes."""
+
+
+PREFIX = "learned_prefix"
+"""Name of the part of an attention layer that holds its prefix."""
+_SEEN = "seen_keys_and_values"
+
+
+class Prefix(nn.Module):
+    """Learnt keys and values of an attention layer.
+
+    Args:
+        keys: (K, P, d) what they start from.
+        values: (K, P, d).
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.heads = len(keys)
+        self.keys, self.values = (
+            nn.Embedding.from_pretrained(start.transpose(0, 1).flatten(1).clone(), freeze=False)  # (P, K · d)
+            for start in (keys, values)
+        )
+
+    def in_front(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, K, L, d) of texts → (S, K, P + L, d) with the prefix in front, twice."""
+        found = []
+        for table, behind in ((self.keys, keys), (self.values, values)):
+            own = table.weight.unflatten(1, (self.heads, -1)).transpose(0, 1).to(behind.dtype)  # (K, P, d)
+            found.append(torch.cat([own.expand(len(behind), -1, -1, -1), behind], dim=2))
+        return found[0], found[1]
+
+    def widen(self, mask: Tensor | None) -> Tensor | None:
+        """A mask (…, L) of keys → (…, P + L): the prefix is seen by all."""
+        if mask is None:
+            return None
+        return functional.pad(mask, (self.keys.num_embeddings, 0), value=True if mask.dtype == torch.bool else 0.0)
 
 
 def packed_attention(
@@ -64,6 +103,8 @@ def packed_attention(
         mask = part.mask(causal, options.get("sliding_window"), query.dtype)
         rows = [tensor[part.start : part.end] for tensor in tokens]
         attend = attend_plainly if is_short(part, query.device) else attend_fused
+        if hasattr(module, PREFIX):
+            attend = partial(attend_fused, prefix=getattr(module, PREFIX))
         done.append(attend((rows[0], rows[1], rows[2]), part, mask, (dropout, blocks.masks), scaling))  # (T, H, d)
     if blocks.tail_tokens:
         done.append(done[-1].new_zeros(blocks.tail_tokens, *done[-1].shape[1:]))
@@ -125,12 +166,72 @@ def _keep(shape: tuple[int, int, int], dtype: torch.dtype, share: float, pool: M
 
 
 def attend_fused(
-    rows: Rows, segments: Segments, mask: Tensor | None, dropout: Dropout, scaling: float | None
+    rows: Rows,
+    segments: Segments,
+    mask: Tensor | None,
+    dropout: Dropout,
+    scaling: float | None,
+    prefix: Prefix | None = None,
 ) -> Tensor:
-    """What `attend_plainly` does, by torch's fused kernel: for long sequences, and on GPUs."""
+    """What `attend_plainly` does, by torch's fused kernel: for long sequences, on GPUs, and behind a prefix."""
     query, key, value = (spread_heads(tensor, segments) for tensor in rows)  # (S, H, L, d), (S, K, L, d) twice
-    if key.shape[1] != query.shape[1]:
-        repeat = query.shape[1] // key.shape[1]
-        key, value = key.repeat_interleave(repeat, dim=1), value.repeat_interleave(repeat, dim=1)
+    if prefix is not None:
+        (key, value), mask = prefix.in_front(key, value), prefix.widen(mask)
+    key, value = _for_all_heads(key, query.shape[1]), _for_all_heads(value, query.shape[1])
     attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout[0], scale=scaling)
     return collect_heads(attended, segments)
+
+
+def _for_all_heads(keys: Tensor, heads: int) -> Tensor:
+    """(S, K, L, d) → (S, H, L, d): several heads of queries share a head of keys."""
+    return keys if keys.shape[1] == heads else keys.repeat_interleave(heads // keys.shape[1], dim=1)
+
+
+def prefixed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Attention of rows that are filled up, each behind the layer's prefix: of trunks with one that do not run packed.
+
+    Args:
+        module: the attention layer.
+        query: (B, H, L, d).
+        key: (B, K, M, d), M of them, cached ones among them.
+        value: (B, K, M, d).
+        attention_mask: (B, 1, L, M), True or 0 where a key is seen; None: all, or of causal layers all before.
+        options: as of `packed_attention`; a window is in the mask already.
+
+    Returns:
+        (B, L, H, d) and None.
+    """
+    _refuse_unknown(options, None)
+    causal = options.get("is_causal")
+    causal = bool(getattr(module, "is_causal", False) if causal is None else causal)
+    mask = attention_mask
+    if mask is None and causal and query.shape[2] > 1:
+        seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+        mask = seen.tril(key.shape[2] - query.shape[2])
+    prefix = getattr(module, PREFIX, None)
+    if prefix is not None:
+        (key, value), mask = prefix.in_front(key, value), prefix.widen(mask)
+    key, value = _for_all_heads(key, query.shape[1]), _for_all_heads(value, query.shape[1])
+    dropout, scaling = options.get("dropout") or 0.0, options.get("scaling")
+    attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scaling)
+    return attended.transpose(1, 2).contiguous(), None
+
+
+def watched_attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any
+) -> tuple[Tensor, None]:
+    """`prefixed_attention` of one row that leaves the keys and values it got with its layer, for `take_seen`."""
+    vars(module)[_SEEN] = (key[0], value[0])
+    return prefixed_attention(module, query, key, value, *rest, **options)
+
+
+def take_seen(hf: nn.Module) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    """Take the keys and values (K, L, d) that `watched_attention` left with the layers of a model."""
+    return {layer: vars(layer).pop(_SEEN) for layer in hf.modules() if _SEEN in vars(layer)}

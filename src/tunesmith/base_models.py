@@ -56,7 +56,11 @@ FILES_THAT_MAY_NAME_CODE: Final = (
     "processor_config.json",
 )
 # Top-level files from which data can be read; never .bin, .pt, .pkl or .py.
-DOWNLOADED: Final = (WEIGHTS_FILE, "model-*-of-*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+# The card and the licence go along: who passes a model on must know them.
+DOWNLOADED: Final = (
+    *(WEIGHTS_FILE, "model-*-of-*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"),
+    *("README.md", "LICENSE*", "LICENCE*", "NOTICE*"),
+)
 NOT_DOWNLOADED: Final = ("*/*",)
 PICKLE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)

@@ -2,7 +2,7 @@
 
 Everything heavy is imported inside the commands, so that `tunesmith --help` answers at once. Results go to
 standard output, what people read goes to standard error. Exit codes: 0 done, 1 a fault of ours, 2 the user's
-input, 130 interrupted.
+input, 3 a gate refused, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import typer
 
 from tunesmith import (
     __version__,
+    bench_command,
     chat_command,
+    export_command,
     harm_command,
     judge_commands,
     new_command,
@@ -161,7 +163,9 @@ def demo(
 
 
 judge_commands.register_check(app, guarded)
+bench_command.register(app, guarded)
 chat_command.register(app, guarded)
+export_command.register(app, guarded)
 harm_command.register(app, guarded)
 new_command.register(app, guarded)
 pretrain_commands.register(app, guarded)

@@ -106,6 +106,8 @@ class TrainSection(Section):
     """Share of the steps in which the learning rate rises."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Layer-wise learning-rate decay: each layer below the top gets this factor less."""
+    unfreeze: float = Field(default=0.0, ge=0, lt=1)
+    """Gradual unfreezing: the head moves at once, each layer below it later, embeddings after this share of the run."""
     clip: float = Field(default=1.0, ge=0)
     """Largest gradient norm; 0 switches clipping off."""
     patience: int | None = Field(default=None, ge=1)

@@ -118,6 +118,38 @@ def write_folder(
     return content
 
 
+@contextmanager
+def staged_folder(final: Path) -> Iterator[Path]:
+    """A new folder beside `final` that gets its name when the block ends well; else nothing of it is left.
+
+    Args:
+        final: the folder; must not exist. Its parents are made.
+
+    Raises:
+        UserError: `final` exists.
+        TrainingError: the disk is full or bad.
+
+    Example:
+        >>> import tempfile
+        >>> final = Path(tempfile.mkdtemp()) / "a"
+        >>> with staged_folder(final) as folder:
+        ...     _ = (folder / "x.txt").write_text("hi")
+        >>> [path.name for path in final.iterdir()]
+        ['x.txt']
+    """
+    if final.exists():
+        raise UserError(f"{final} exists already", fix="remove it or choose another folder")
+    with disk_errors(final):
+        make_folder(final.parent)
+        with _temporary_beside(final) as temporary:
+            os.mkdir(temporary)
+            with _held(temporary):
+                yield temporary
+                sync(temporary)
+                os.rename(temporary, final)
+            sync(final.parent)
+
+
 def write_file_atomic(path: Path, data: bytes | str) -> None:
     """Replace a file by new content (text as UTF-8) in one step; a reader sees the old or the new one.
 

@@ -24,7 +24,7 @@ from tunesmith.contracts import Batch, Encoded, Labels, Objective, Penalty, Step
 from tunesmith.dropout import MaskPool
 from tunesmith.errors import ConfigError, TrainingError
 from tunesmith.model import Model
-from tunesmith.optimization import gradient_norm, schedule_factor, set_learning_rate, step_clipped
+from tunesmith.optimization import forget_still, gradient_norm, schedule_factor, set_learning_rate, step_clipped
 from tunesmith.packing import Schedule, deal, fill, group_lengths, pack
 
 
@@ -78,7 +78,7 @@ def steps(
         for step, epoch, epochs_done, chosen in job.schedule.steps_from(start):
             began = time.perf_counter()
             factor = schedule_factor(step, job.schedule.total_steps, job.settings.warmup, job.settings.schedule)
-            learning_rate = set_learning_rate(optimizer, factor)
+            learning_rate = set_learning_rate(optimizer, factor, (step - 1) / job.schedule.total_steps)
             if job.regroup and epoch != dealt_for:
                 dealt_for, dealt = epoch, deal_anew(job.groups, job.settings.seed, epoch)
                 lengths_tokens = tuple(group_lengths(dealt))
@@ -92,6 +92,7 @@ def steps(
                     break
                 except (torch.OutOfMemoryError, RuntimeError) as error:
                     budget_tokens = _halved(error, budget_tokens, groups, runs)
+            forget_still(optimizer)
             norm = gradient_norm(parameters)
             if not math.isfinite(norm):
                 rows = [item.row for group in groups for item in group]

@@ -9,6 +9,7 @@ TunesmithError                  anything this package raises on purpose; carries
 │   ├── CheckpointError         a training state that cannot be continued
 │   └── MissingPackageError     an optional package that is not installed
 ├── TrainingError               training that cannot go on (NaN loss, out of memory at one group, disk full)
+├── GateError                   a check that must be passed before something is handed out was not; exit code 3
 └── Interrupted                 Ctrl-C or SIGTERM after the state was saved; exit code 130
 """
 
@@ -95,6 +96,12 @@ class TrainingError(TunesmithError):
     def __init__(self, message: str, *, fix: str | None = None, rows: Iterable[int] = ()) -> None:
         super().__init__(message, fix=fix)
         self.rows = tuple(sorted(set(rows)))
+
+
+class GateError(TunesmithError):
+    """What was made did not pass its check, and nothing of it is left."""
+
+    exit_code = 3
 
 
 class Interrupted(TunesmithError):

@@ -30,12 +30,13 @@ from tunesmith import (
 from tunesmith.asking import example_words
 from tunesmith.checkpoint import CURVES
 from tunesmith.config import RunConfig, to_yaml
-from tunesmith.contracts import StepReport, Writes
+from tunesmith.contracts import RatesApart, StepReport, Writes
 from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
 from tunesmith.labelled_rows import Splits, read_splits
 from tunesmith.model_card import render_card
+from tunesmith.optimization import alike
 from tunesmith.planning import describe_plan
 from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare, write_in_files
 from tunesmith.run_identity import CHECKPOINTS, check_folder, choose_folder, find_finished, make_facts, make_identity
@@ -124,6 +125,7 @@ class _Fitting:
             headline=self.headline,
             every_steps=evaluation_interval(setup),
             overwrite=setup.config.output.overwrite,
+            rate_factor=setup.method.rate_factor if isinstance(setup.method, RatesApart) else alike,
         )
         self.training = Training(course, self.look)
 

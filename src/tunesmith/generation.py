@@ -21,9 +21,11 @@ import transformers
 from torch import Tensor
 from transformers.generation import logits_process
 
+from tunesmith.errors import ModelError
 from tunesmith.model import Model, evaluating
 from tunesmith.packing import sorted_runs
 from tunesmith.padding import fill_up
+from tunesmith.slots import slot_ids
 
 BATCH_TOKENS = 16_384
 """Most tokens of prompts and answers, each beam counted, that are written at the same time."""
@@ -205,13 +207,14 @@ class _Decoder:
         self._hf = model.hf
         known = inspect.signature(model.hf.forward).parameters
         self._knows_positions = "position_ids" in known
+        self._shift = model.slots if not bool(model.slot_positions.any()) else 0  # the text begins at position 0
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
         self._ids, self._mask = _filled_left(prompts, self.pad_id, model.device)  # (B, L) twice
         self._cache: Any = None
 
     def next_scores(self) -> Tensor:
         """Scores of the vocabulary for the next token of each row: (B, V)."""
-        positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)[:, -self._ids.shape[1] :]
+        positions = (self._mask.cumsum(dim=1) - 1 - self._shift).clamp(min=0)[:, -self._ids.shape[1] :]
         options = {"position_ids": positions} if self._knows_positions else {}
         found = self._hf(
             input_ids=self._ids,
@@ -276,14 +279,20 @@ class _EncoderDecoder:
 
 
 def _start(model: Model, prompts: Sequence[list[int]]) -> _Decoder | _EncoderDecoder:
-    return _EncoderDecoder(model, prompts) if model.has_decoder else _Decoder(model, prompts)
+    behind = [[*slot_ids(model.slots), *prompt] for prompt in prompts]
+    return _EncoderDecoder(model, behind) if model.has_decoder else _Decoder(model, behind)
 
 
 def _search_beams(model: Model, prompts: Sequence[list[int]], how: Decoding) -> list[list[int]]:
     """The best hypothesis of each prompt, by Hugging Face's beam search."""
     ends, pad = end_ids(model), _pad_id(model)
+    if model.slots and not model.has_decoder:
+        raise ModelError(
+            "beam search cannot go on from learnt vectors, and this decoder has them in front of its texts",
+            fix="--set task.beams=1",
+        )
     if model.has_decoder:
-        pieces = [torch.tensor(prompt, device=model.device) for prompt in prompts]
+        pieces = [torch.tensor([*slot_ids(model.slots), *prompt], device=model.device) for prompt in prompts]
         ids, mask = fill_up(pieces, pad), fill_up([torch.ones_like(piece) for piece in pieces], 0)
     else:
         ids, mask = _filled_left(prompts, pad, model.device)

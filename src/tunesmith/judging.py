@@ -13,7 +13,7 @@ import torch
 from tunesmith import calibrating, inference
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import EvaluateSection
-from tunesmith.contracts import Converses, Encoded, Features, Labels, Task, Writes
+from tunesmith.contracts import Baseline, Converses, Encoded, Features, Labels, Task, Writes
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.evaluation.paired import difference
 from tunesmith.evaluation.scoring import Evaluation, score_predictions, tally_rows, to_json
@@ -156,15 +156,33 @@ def compete(
     contest: Contest, rows: Sequence[Any], golds: Sequence[Any], features: Features | None = None
 ) -> dict[str, Evaluation]:
     """Let every baseline of the task learn from the training rows and answer `rows`."""
-    found: dict[str, Evaluation] = {}
     features = features or _FrozenFeatures(contest)
-    for baseline in contest.task.baselines(contest.labels):
-        most = contest.settings.probe_rows if baseline.name == BEFORE else len(contest.train)
-        predictions = baseline.predict(_sample(contest.train, most), rows, features)
-        found[baseline.name] = score_predictions(
-            contest.task, predictions, golds, contest.labels, resamples=contest.settings.resamples
-        )
-    return found
+    baselines = contest.task.baselines(contest.labels)
+    return {baseline.name: _score_baseline(baseline, contest, rows, golds, features) for baseline in baselines}
+
+
+def probe(contest: Contest, rows: Sequence[Any], golds: Sequence[Any], model: Model) -> Evaluation | None:
+    """Score the untouched base model as `compete` does; None where the task has no such competitor.
+
+    Args:
+        contest: what it learns from.
+        rows: what is answered.
+        golds: the right answers.
+        model: the base model, loaded with the task's head.
+    """
+    baselines = contest.task.baselines(contest.labels)
+    before = next((baseline for baseline in baselines if baseline.name == BEFORE), None)
+    if before is None:
+        return None
+    return _score_baseline(before, contest, rows, golds, _FrozenFeatures(contest, model))
+
+
+def _score_baseline(
+    baseline: Baseline, contest: Contest, rows: Sequence[Any], golds: Sequence[Any], features: Features
+) -> Evaluation:
+    most = contest.settings.probe_rows if baseline.name == BEFORE else len(contest.train)
+    predictions = baseline.predict(_sample(contest.train, most), rows, features)
+    return score_predictions(contest.task, predictions, golds, contest.labels, resamples=contest.settings.resamples)
 
 
 def _sample(rows: Sequence[Any], most: int) -> Sequence[Any]:
@@ -175,11 +193,11 @@ def _sample(rows: Sequence[Any], most: int) -> Sequence[Any]:
 
 
 class _FrozenFeatures:
-    """Features of the untouched base model, which is loaded when the first row comes."""
+    """Features of the untouched base model, which is loaded when the first row comes, unless it is given."""
 
-    def __init__(self, contest: Contest) -> None:
+    def __init__(self, contest: Contest, model: Model | None = None) -> None:
         self._contest = contest
-        self._model: Model | None = None
+        self._model = model
 
     def rows(self, rows: Sequence[Any]) -> Any:
         """Return (B, D): the mean hidden state of each row."""

@@ -18,12 +18,13 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
+from transformers.masking_utils import sdpa_mask
 from transformers.modeling_outputs import (
     BaseModelOutputWithPastAndCrossAttentions,
     BaseModelOutputWithPoolingAndCrossAttentions,
 )
 
-from tunesmith.attention import packed_attention
+from tunesmith.attention import packed_attention, prefixed_attention, watched_attention
 from tunesmith.contracts import Batch, HeadSpec
 from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
@@ -31,13 +32,27 @@ from tunesmith.heads import drop_head, own_head, pooler_output, standard_pooling
 from tunesmith.padding import fill_up, in_buckets, written_states
 from tunesmith.segments import Blocks, make_blocks, make_segments, spread
 from tunesmith.sharing import Answerable, Turn
-from tunesmith.trunk_parts import LAST_NORMS, distinct, find_decoder, is_stack, longest, position_offset, quiet_frozen
+from tunesmith.slots import put_slots, slot_ids
+from tunesmith.trunk_parts import (
+    LAST_NORMS,
+    distinct,
+    find_decoder,
+    has_position_table,
+    is_stack,
+    longest,
+    position_offset,
+    quiet_frozen,
+)
 
 PACKED = "tunesmith_packed"
 ROUND_TOKENS = 32
 """On a CPU a packed row is filled up to a multiple of this, since each new size of a matrix costs a new kernel."""
 transformers.AttentionInterface.register(PACKED, packed_attention)
 transformers.AttentionMaskInterface.register(PACKED, lambda *arguments, **options: None)
+PREFIXED, WATCHED = "tunesmith_prefixed", "tunesmith_watched"
+for name, attend in ((PREFIXED, prefixed_attention), (WATCHED, watched_attention)):
+    transformers.AttentionInterface.register(name, attend)
+    transformers.AttentionMaskInterface.register(name, sdpa_mask)
 
 
 class Model(nn.Module):
@@ -57,6 +72,8 @@ class Model(nn.Module):
         output_scale: what the head's output is multiplied by to be in the units of the targets.
         output_offset: what is added then.
         has_decoder: whether an encoder reads and a decoder writes.
+        slots: K, learnt vectors that stand in front of each text; what is given and returned does not show them.
+        is_prefixed: whether attention layers hold learnt keys and values.
         companion: a second model that is trained along and thrown away, such as a generator of replaced tokens.
     """
 
@@ -71,6 +88,8 @@ class Model(nn.Module):
         self.compact_ids: Tensor | None = None
         self.masks: MaskPool | None = None
         self.output_scale, self.output_offset = 1.0, 0.0
+        self.slots = 0
+        self.is_prefixed = False
         self.companion: Model | None = None
         self.mlp = own_head(hf.config, head_spec)
         if head_spec.vectors > 1:
@@ -162,8 +181,22 @@ class Model(nn.Module):
         front = [module for name, module in children if "embed" in name or name in {"wte", "wpe", "shared"}]
         return list(dict.fromkeys(p for m in front for p in m.parameters() if id(p) not in layer_ids))
 
+    @property
+    def slot_positions(self) -> Tensor:
+        """(K,) of the slots in front of a text, which keeps its own positions, so that it may be as long as before.
+
+        Where positions are a table all have the first one, which their vectors make up for.
+        """
+        return torch.zeros(self.slots) if has_position_table(self.hf.base_model) else torch.arange(-self.slots, 0)
+
     def trunk(self, batch: Batch) -> Tensor:
         """Hidden states of every token: (T, D)."""
+        if not self.slots or self.has_decoder:
+            return self._states(batch)
+        longer, places = put_slots(batch, self.slot_positions)
+        return self._states(longer)[places]
+
+    def _states(self, batch: Batch) -> Tensor:
         ids = batch.input_ids if self.compact_ids is None else self.compact_ids[batch.input_ids]
         if not self.packed:
             return self._trunk_padded(batch, ids)
@@ -185,12 +218,15 @@ class Model(nn.Module):
         lengths = batch.bounds.diff().tolist()
         pieces, types = torch.split(ids, lengths), torch.split(batch.segment_ids, lengths)
         if self.has_decoder:  # as the task classes of Hugging Face have it, the decoder reads the same again
-            return written_states(self.hf, pieces, pieces, self._pad_id())
+            return self.written(pieces, pieces)
+        positions = torch.split(batch.positions + self.position_offset, lengths)
 
         def states_of(run: list[int]) -> Tensor:
             padded = fill_up([pieces[i] for i in run], self._pad_id())  # (B, L)
             mask = fill_up([torch.ones_like(pieces[i]) for i in run], 0)
             options = self._optional(token_type_ids=fill_up([types[i] for i in run], 0), use_cache=False)
+            if self.slots:  # otherwise the trunk counts them itself
+                options |= self._optional(position_ids=fill_up([positions[i] for i in run], 0))
             return torch.as_tensor(self.hf.base_model(input_ids=padded, attention_mask=mask, **options)[0])
 
         return in_buckets(lengths, states_of)
@@ -205,7 +241,8 @@ class Model(nn.Module):
         Returns:
             (N, D), in order.
         """
-        return written_states(self.hf, read, targets, self._pad_id())
+        slots = torch.tensor(slot_ids(self.slots), dtype=torch.int64, device=self.device)
+        return written_states(self.hf, [torch.cat([slots, ids]) for ids in read], targets, self._pad_id())
 
     def _optional(self, **options: Any) -> dict[str, Any]:
         if getattr(self.hf.config, "type_vocab_size", 0) < 2:
@@ -353,6 +390,8 @@ class Model(nn.Module):
         self.packed = packed
 
     def _plain_attention(self) -> str:
+        if self.is_prefixed:
+            return PREFIXED
         return "sdpa" if getattr(self.hf, "_supports_sdpa", False) else "eager"
 
 

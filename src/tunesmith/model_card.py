@@ -111,13 +111,32 @@ def _training(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             "## Training",
             "",
             f"- method: {facts['method']['name']}, {facts['trainable_parameters']:,} parameters trained",
-            f"- base: {_code(_base_name(facts))}, SHA-256 `{facts['base']['sha256']}`; its licence applies",
+            *_merged(facts),
+            f"- base: {_code(_base_name(facts))}, SHA-256 `{facts['base']['sha256']}`; "
+            f"its licence applies{_licence(facts)}",
             f"- steps: {metrics['steps']:,}, best at {metrics['best_step']:,}; seed {facts['seed']}; "
             f"{metrics['seconds']:.0f} s",
             f"- versions: {versions}",
             "- `tunesmith fit --config config.yaml` repeats the run",
         ]
     )
+
+
+def _merged(facts: Mapping[str, Any]) -> list[str]:
+    """What was done to a model that was exported after its training."""
+    exported = facts.get("exported")
+    if exported is None:
+        return []
+    return [
+        f"- exported by `tunesmith export`: on {exported['rows']:,} rows no output is more than "
+        f"{exported['tolerance']:g} away from that of the model before"
+    ]
+
+
+def _licence(facts: Mapping[str, Any]) -> str:
+    """What the base model's own card says, where it was looked up."""
+    named = facts["base"].get("licence")
+    return "" if named is None else f" ({_code(named)}, says its card)"
 
 
 def _probabilities(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

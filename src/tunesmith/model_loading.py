@@ -132,6 +132,36 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     return model
 
 
+def load_published(folder: Path, head: HeadSpec, max_tokens: int | None = None) -> tuple[Model, list[str]]:
+    """Load a folder that we wrote as any program of Hugging Face would: by its own config, nothing mended.
+
+    Args:
+        folder: holds config.json, the weights and the tokenizer.
+        head: which class reads it.
+        max_tokens: longest sequence.
+
+    Returns:
+        The model, whose trunk runs padded with the library's own attention, and the names of weights that the class
+        wants and the folder lacks, or the other way round.
+    """
+    with quiet_transformers():
+        hf, found = CLASSES[head.kind].from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    astray = {*found["missing_keys"], *found["unexpected_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    if head.kind == "vectors":  # a pooler is made anew where the trunk may have one; vectors do not go through it
+        astray = {name for name in astray if "pooler" not in name.split(".")}
+        _drop_pooler(hf)
+    _copy_weights(hf)
+    model = Model(hf, load_tokenizer(folder), head, max_tokens)
+    if (folder / TARGET_TOKENIZER).is_dir():
+        model.target_tokenizer = load_tokenizer(folder / TARGET_TOKENIZER)
+    model.set_packed(False)
+    model.requires_grad_(False)
+    model.eval()
+    return model, sorted(astray)
+
+
 def _settle_head(head: HeadSpec, config: Any) -> HeadSpec:
     """What writes is one class of a decoder, another of an encoder with one."""
     if head.kind != "writing":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -107,14 +107,29 @@ def schedule_factor(step: int, total_steps: int, warmup: float, shape: str) -> f
 
 
 def decays(name: str, parameter: nn.Parameter, embedding_ids: set[int]) -> bool:
-    """Whether weight decay applies: not to biases, norms (one-dimensional) and embeddings."""
-    return parameter.ndim > 1 and id(parameter) not in embedding_ids and not name.endswith("bias")
+    """Whether weight decay applies: not to biases, norms (one-dimensional), scales (a column or row) and embeddings."""
+    is_weight = name.endswith("weight") or (parameter.ndim > 1 and min(parameter.shape) > 1)
+    return is_weight and parameter.ndim > 1 and id(parameter) not in embedding_ids and not name.endswith("bias")
 
 
-def build_optimizer(model: Model, settings: TrainSection, learning_rate: float) -> torch.optim.Optimizer:
+def alike(name: str) -> float:
+    """The factor of the learning rate where all parameters have the same."""
+    return 1.0
+
+
+def build_optimizer(
+    model: Model, settings: TrainSection, learning_rate: float, rate_factor: Callable[[str], float] = alike
+) -> torch.optim.Optimizer:
     """Make the optimizer over the trainable parameters.
 
-    Each parameter group keeps its own highest rate as `peak`; `set_learning_rate` scales it.
+    Each parameter group keeps its own highest rate as `peak` and the share of the run after which it moves as `begins`;
+    `set_learning_rate` reads both.
+
+    Args:
+        model: after its method was applied.
+        settings: optimizer, decay, and how rates and beginnings depend on depth.
+        learning_rate: of the top, at its highest.
+        rate_factor: multiplies it, by the name of a parameter.
 
     Raises:
         ValueError: nothing is trainable.
@@ -122,26 +137,36 @@ def build_optimizer(model: Model, settings: TrainSection, learning_rate: float) 
     depths = model.depths()
     top = max(depths.values())
     embedding_ids = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    groups: dict[tuple[bool, int], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, int, float], list[nn.Parameter]] = {}
+    by_depth = settings.layer_decay < 1 or settings.unfreeze > 0
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            depth = depths[name] if settings.layer_decay < 1 else top
-            groups.setdefault((decays(name, parameter, embedding_ids), depth), []).append(parameter)
+            depth = depths[name] if by_depth else top
+            key = (decays(name, parameter, embedding_ids), depth, rate_factor(name))
+            groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ValueError("the method left nothing to train")
     options = [
         {
             "params": parameters,
             "weight_decay": settings.weight_decay if decayed else 0.0,
-            "peak": learning_rate * settings.layer_decay ** (top - depth),
+            "peak": learning_rate * factor * settings.layer_decay ** (top - depth),
+            "begins": settings.unfreeze * (top - depth) / max(1, top),
             "lr": learning_rate,
         }
-        for (decayed, depth), parameters in sorted(groups.items(), key=lambda entry: entry[0])
+        for (decayed, depth, factor), parameters in sorted(groups.items(), key=lambda entry: entry[0])
     ]
     if settings.optimizer == "sgd":
         return torch.optim.SGD(options, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(options, betas=(0.9, settings.beta2), fused=model.device.type in {"cpu", "cuda"})
+
+
+def forget_still(optimizer: torch.optim.Optimizer) -> None:
+    """Drop the gradients of groups that do not move yet: they must not count when the others' are clipped."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["lr"] == 0 else ():
+            parameter.grad = None
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> float:
@@ -178,8 +203,14 @@ def step_clipped(optimizer: torch.optim.Optimizer, norm: float, limit: float) ->
     optimizer.step()
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group to its peak times `factor`; returns the highest rate."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float, done: float = 1.0) -> float:
+    """Set every group to its peak times `factor`, or to 0 where it does not move yet; returns the highest rate.
+
+    Args:
+        optimizer: of `build_optimizer`.
+        factor: of the schedule.
+        done: share of the run that is done.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["peak"] * factor if done >= group["begins"] else 0.0
     return float(max(group["lr"] for group in optimizer.param_groups))

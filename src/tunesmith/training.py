@@ -25,7 +25,7 @@ from tunesmith.errors import CheckpointError, Interrupted, TrainingError
 from tunesmith.events import Evaluated, Saved
 from tunesmith.interrupts import StopRequest, listen, stop_requests
 from tunesmith.metrics import SMALLER_IS_BETTER
-from tunesmith.optimization import build_optimizer
+from tunesmith.optimization import alike, build_optimizer
 from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
 
 Event = StepReport | Evaluated | Saved
@@ -45,6 +45,7 @@ class Course:
         headline: the score that picks the best weights.
         every_steps: steps between two looks.
         overwrite: whether the states of another run go.
+        rate_factor: multiplies the learning rate, by the name of a parameter.
     """
 
     job: engine.Job
@@ -54,6 +55,7 @@ class Course:
     headline: str
     every_steps: int
     overwrite: bool = False
+    rate_factor: Callable[[str], float] = alike
 
 
 class Training:
@@ -73,7 +75,7 @@ class Training:
         model, settings = course.job.model, course.job.settings
         self.trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.names: dict[Tensor, str] = {p: n for n, p in self.trainable.items()}
-        self.optimizer = build_optimizer(model, settings, course.learning_rate)
+        self.optimizer = build_optimizer(model, settings, course.learning_rate, course.rate_factor)
         loaded, self.notices = checkpoint.newest(course.folder)
         self.state = TrainingState(0, {}, {}, None, None, 0, 0, settings.micro_batch_tokens, [])
         if loaded is not None and self._may_continue(loaded.identity):

@@ -29,6 +29,12 @@ def position_offset(base: Any) -> int:
     return 0
 
 
+def has_position_table(base: Any) -> bool:
+    """Whether a trunk adds a vector for each position, rather than telling distances apart."""
+    tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
+    return any("position" in name or name.endswith("wpe") for name in tables)
+
+
 def longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> int:
     """Longest sequence in tokens: what is wished for, or what positions and tokenizer allow, up to a usual length.
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.contracts.harness import (
-    EACH_PAIR,
     FAMILY_OF_KIND,
+    PROVEN_PAIRS,
     WITH_BIASES,
     Sample,
     assert_same,
@@ -26,7 +26,7 @@ from tunesmith.methods import METHODS, make_method
 from tunesmith.model_loading import load_model
 from tunesmith.preparation import Setup
 
-each_pair = pytest.mark.parametrize("pair", EACH_PAIR)
+each_pair = pytest.mark.parametrize("pair", PROVEN_PAIRS)
 each_method = pytest.mark.parametrize("name", METHODS)
 
 

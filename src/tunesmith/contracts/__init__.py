@@ -18,6 +18,7 @@ from tunesmith.contracts.protocols import (
     Objective,
     Penalty,
     Prepares,
+    RatesApart,
     Task,
     Writes,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Penalty",
     "Prepares",
     "PretrainingHead",
+    "RatesApart",
     "Samples",
     "StepReport",
     "Tags",

@@ -64,6 +64,7 @@ class Tags:
         head_only: the method trains nothing in the trunk.
         mergeable: the method's change can be folded into the trunk's own weights.
         needs_bias: the method needs biases in the trunk.
+        trains_vectors: beside the head the method trains a few vectors only, which cannot learn whatever is asked for.
         trunk: the kinds of trunk it works on; of those with an encoder and a decoder, tasks that write name them.
         learning_rate_factor: multiplies the default learning rate of full tuning.
         learning_rate_limit: of a task: the default of full tuning is no higher.
@@ -79,6 +80,7 @@ class Tags:
     head_only: bool = False
     mergeable: bool = True
     needs_bias: bool = False
+    trains_vectors: bool = False
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
     learning_rate_limit: float = math.inf

@@ -296,5 +296,14 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class RatesApart(Protocol):
+    """A method whose parameters do not all learn at one rate."""
+
+    def rate_factor(self, name: str) -> float:
+        """How many times the run's learning rate the parameter of this name in the model gets."""
+        ...
+
+
 Penalty = Callable[["Model", Outputs, Batch], "Tensor"]
 """An addition to the summed loss of a micro-batch: shape (), in the units of the loss."""

@@ -7,15 +7,23 @@ from typing import Any
 
 from tunesmith.config import build_named
 from tunesmith.contracts import Method
+from tunesmith.methods.adapter import Adapter
 from tunesmith.methods.bitfit import BitFit
 from tunesmith.methods.full import Full
 from tunesmith.methods.head import Head
+from tunesmith.methods.ia3 import Ia3
 from tunesmith.methods.lora import Lora
+from tunesmith.methods.prefix import PrefixTuning
+from tunesmith.methods.prompt import Prompt
 
 METHODS: dict[str, type[Any]] = {
     "full": Full,
     "head": Head,
     "lora": Lora,
+    "adapter": Adapter,
+    "prefix": PrefixTuning,
+    "prompt": Prompt,
+    "ia3": Ia3,
     "bitfit": BitFit,
 }
 

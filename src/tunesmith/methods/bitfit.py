@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tunesmith.config import Section
 from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
+from tunesmith.frozen import train_only
 from tunesmith.model import Model
 
 
@@ -23,7 +24,9 @@ class BitFit:
     name: ClassVar[str] = "bitfit"
     title: ClassVar[str] = "BitFit (biases only)"
     Config: ClassVar[type[BaseModel]] = BitFitConfig
-    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, needs_bias=True, learning_rate_factor=10.0, stores="delta")
+    tags: ClassVar[Tags] = Tags(
+        trunk=EVERY_TRUNK, needs_bias=True, learning_rate_factor=10.0, stores="delta", trains_vectors=True
+    )
 
     def __init__(self, config: BitFitConfig) -> None:
         self.config = config
@@ -41,10 +44,7 @@ class BitFit:
                 f"bitfit trains biases, and this {kind} trunk has no bias in any layer",
                 fix="use --method lora, which changes any linear layer, or --method head",
             )
-        head = model.head_parameters()
-        model.requires_grad_(False)
-        for parameter in [*biases, *head]:
-            parameter.requires_grad_(True)
+        train_only(model, biases)
 
     def merge(self, model: Model) -> None:
         """Nothing to fold: the trunk's own biases were trained."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tunesmith.config import Section
 from tunesmith.contracts import Tags
 from tunesmith.errors import MethodError
+from tunesmith.frozen import train_only
 from tunesmith.model import Model
 
 
@@ -34,15 +35,12 @@ class Head:
         Raises:
             MethodError: nothing stands on it.
         """
-        head = model.head_parameters()
-        if not head:
+        if not model.head_parameters():
             raise MethodError(
                 "method head trains what stands on the trunk, and of this task nothing does",
                 fix="use --method full, or lora, which leaves the trunk as it was",
             )
-        model.requires_grad_(False)
-        for parameter in head:
-            parameter.requires_grad_(True)
+        train_only(model, [])
 
     def merge(self, model: Model) -> None:
         """Nothing to fold: the head is the model's own."""

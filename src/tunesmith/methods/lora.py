@@ -16,16 +16,10 @@ from torch import Tensor, nn
 from tunesmith.config import Section
 from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
+from tunesmith.frozen import train_only
 from tunesmith.linear_layers import is_transposed, replace_layer, sizes, trunk_linears
 from tunesmith.model import Model
-
-TASK_TYPES = {
-    "sequence": "SEQ_CLS",
-    "token": "TOKEN_CLS",
-    "question_answering": "QUESTION_ANS",
-    "vectors": "FEATURE_EXTRACTION",
-}
-"""What PEFT calls the kinds of heads; it has no name for the others."""
+from tunesmith.peft_format import describe_layers
 
 
 class LoraConfig(Section):
@@ -39,14 +33,23 @@ class LoraConfig(Section):
     """Share of a layer's inputs that the change does not see in training."""
     targets: Literal["all"] | list[str] = "all"
     """all: every linear layer of the trunk; or the last parts of their names, such as ["query", "value"]."""
+    rank_stabilized: bool = False
+    """Scale by alpha / √rank instead, so that high ranks learn as fast as low ones (rsLoRA; Kalajdzievski 2023)."""
+    decomposed: bool = False
+    """Train how long each row of a weight is apart from where it points (DoRA; Liu et al. 2024)."""
+    b_rate_factor: float = Field(default=1.0, ge=1)
+    """The rate of B, which starts at zero, is so many times that of A (LoRA+; Hayou et al. 2024, who take 16)."""
 
 
 class LowRank(nn.Module):
     """A frozen linear layer and a trained change of rank r: base(x) + scale · B A dropout(x).
 
+    Where it is decomposed, the rows of both together are scaled as well: W′ = m · (W + scale · B A) / ‖W + scale · B A‖
+    (Liu et al. 2024, eq. 5), the norm taken as a constant in the gradient (there, section 4.3).
+
     Args:
         base: an nn.Linear, or a layer that keeps its weight transposed, (in, out), as GPT-2 does.
-        config: rank, alpha and dropout.
+        config: rank, alpha, dropout and the variants.
     """
 
     def __init__(self, base: nn.Module, config: LoraConfig) -> None:
@@ -56,21 +59,44 @@ class LowRank(nn.Module):
         self.lora_A = nn.Linear(inputs, config.rank, bias=False)
         self.lora_B = nn.Linear(config.rank, outputs, bias=False)
         self.dropout = nn.Dropout(config.dropout)
-        self.scale = config.alpha / config.rank
+        self.scale = config.alpha / (math.sqrt(config.rank) if config.rank_stabilized else config.rank)
         nn.init.kaiming_uniform_(self.lora_A.weight, a=math.sqrt(5))
         nn.init.zeros_(self.lora_B.weight)
+        self.lora_magnitude_vector: nn.Parameter | None = None
+        if config.decomposed:
+            self.lora_magnitude_vector = nn.Parameter(self._rows().norm(dim=1))  # (out,)
+
+    @property
+    def weight(self) -> Tensor:
+        """Of the layer beneath: some trunks read its dtype."""
+        return torch.as_tensor(self.base_layer.weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        change: Tensor = self.lora_B(self.lora_A(self.dropout(inputs)))
-        return torch.as_tensor(self.base_layer(inputs)) + self.scale * change
+        given = torch.as_tensor(self.base_layer(inputs))
+        change = self.scale * torch.as_tensor(self.lora_B(self.lora_A(self.dropout(inputs))))
+        if self.lora_magnitude_vector is None:
+            return given + change
+        bias = 0 if self.base_layer.bias is None else torch.as_tensor(self.base_layer.bias)
+        return self._row_scales().to(change.dtype) * (given - bias + change) + bias
+
+    def _rows(self) -> Tensor:
+        """The weight with the change, as (out, in); what is learnt is the length of its rows, apart from the rest."""
+        with torch.no_grad():
+            base = self.weight.T if is_transposed(self.base_layer) else self.weight
+            return torch.as_tensor(base + self.scale * (self.lora_B.weight @ self.lora_A.weight))
+
+    def _row_scales(self) -> Tensor:
+        """(out,): how much longer each row is than it would be."""
+        return torch.div(torch.as_tensor(self.lora_magnitude_vector), self._rows().norm(dim=1))
 
     def folded(self) -> nn.Module:
-        """The base layer with the change added to its weight."""
-        change = self.scale * (self.lora_B.weight @ self.lora_A.weight)  # (out, in)
-        weight = torch.as_tensor(self.base_layer.weight)
+        """The base layer with the change in its weight."""
         with torch.no_grad():
-            weight.add_(change.T if is_transposed(self.base_layer) else change)
+            rows = self._rows()
+            if self.lora_magnitude_vector is not None:
+                rows = self._row_scales()[:, None] * rows
+            self.weight.copy_(rows.T if is_transposed(self.base_layer) else rows)
         return self.base_layer
 
 
@@ -91,14 +117,15 @@ class Lora:
         Raises:
             MethodError: a wished target is no linear layer of the trunk.
         """
-        head = model.head_parameters()
-        targets = self._targets(model)
-        model.requires_grad_(False)
-        for name in targets:
-            base = model.hf.get_submodule(name)
-            replace_layer(model.hf, name, LowRank(base, self.config).to(next(base.parameters()).device))
-        for parameter in head:
-            parameter.requires_grad_(True)
+        changed = {name: LowRank(model.hf.get_submodule(name), self.config) for name in self._targets(model)}
+        for name, layer in changed.items():
+            replace_layer(model.hf, name, layer.to(model.device))
+        inside = [entry for layer in changed.values() for entry in layer.named_parameters()]
+        train_only(model, [parameter for name, parameter in inside if name.startswith("lora_")])
+
+    def rate_factor(self, name: str) -> float:
+        """How many times the learning rate a parameter gets."""
+        return self.config.b_rate_factor if ".lora_B." in name else 1.0
 
     def _targets(self, model: Model) -> list[str]:
         """Names of the layers to change, within the Hugging Face model."""
@@ -126,23 +153,14 @@ class Lora:
     def adapter_config(self, model: Model) -> Mapping[str, Any]:
         """What PEFT's adapter_config.json holds, without the name of the base model."""
         changed = {name: layer for name, layer in model.hf.named_modules() if isinstance(layer, LowRank)}
+        transposed = any(is_transposed(layer.base_layer) for layer in changed.values())
         return {
             "peft_type": "LORA",
-            "task_type": TASK_TYPES.get(model.head_spec.kind),
+            **describe_layers(model, changed, transposed=transposed),
             "r": self.config.rank,
             "lora_alpha": self.config.alpha,
             "lora_dropout": self.config.dropout,
-            "target_modules": sorted(changed),
-            "modules_to_save": _head_modules(model),
-            "fan_in_fan_out": any(is_transposed(layer.base_layer) for layer in changed.values()),
+            "use_rslora": self.config.rank_stabilized,
+            "use_dora": self.config.decomposed,
             "bias": "none",
-            "inference_mode": True,
         }
-
-
-def _head_modules(model: Model) -> list[str]:
-    """Names of the modules that the head is made of, as PEFT saves them whole."""
-    head = {id(p) for p in model.head_parameters()}
-    names = [name for name, p in model.hf.named_parameters() if id(p) in head]
-    trunk = f"{model.hf.base_model_prefix}."
-    return sorted({".".join(name.split(".")[: 2 if name.startswith(trunk) else 1]) for name in names})
