@@ -28,7 +28,7 @@ def masked_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_language_model(tmp_path_factory.mktemp("models") / "bert", "bert")
 
 
-@pytest.mark.parametrize("method", ["full", "head", "bitfit", "lora"])
+@pytest.mark.parametrize("method", ["full", "head", "bitfit", "lora", "adapter", "prompt"])
 def test_it_is_fitted_and_read_back(masked_model: Path, tmp_path: Path, method: str) -> None:
     settings = [*SETTINGS, f"model.name={masked_model}", f"method.name={method}", "train.epochs=1"]
     ts.fit(ROWS, out=tmp_path / "run", settings=settings)
