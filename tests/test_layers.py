@@ -31,7 +31,7 @@ LAYERS = [
         "labelled_rows",
     },
     {"artifact_loading", "preparation", "calibrating", "reporting"},
-    {"abstaining", "checking", "judging", "planning", "run_identity"},
+    {"abstaining", "checking", "judging", "planning", "prompting", "run_identity"},
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "exporting", "output_filter", "prediction_files"},
     {"api", "check_report", "choice_reports", "command_basics", "compare_report", "method_bench"} | {"model_choice"},
