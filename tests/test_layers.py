@@ -17,7 +17,8 @@ LAYERS = [
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
-    {"likely_words", "tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
+    {"likely_words", "tasks", "methods", "objectives", "few_shot", "architectures", "engine", "checkpoint"}
+    | {"stored_weights"},
     {"card_use"},
     {
         "artifact",

@@ -92,7 +92,7 @@ class Model(nn.Module):
         self.is_prefixed = False
         self.companion: Model | None = None
         self.mlp = own_head(hf.config, head_spec)
-        if head_spec.vectors > 1:
+        if head_spec.vectors > 1 or head_spec.form == "unit":
             drop_head(hf)
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
@@ -335,6 +335,14 @@ class Model(nn.Module):
         if last is not None and last.bias is not None:
             with torch.no_grad():
                 last.bias.copy_(torch.tensor(outputs))
+
+    def set_head(self, weights: Any, biases: Any) -> None:
+        """Give the head's last layer these weights (C, D) and biases (C,), as numpy arrays; a layer that has both."""
+        last = self._last_layer()
+        assert last is not None
+        with torch.no_grad():
+            last.weight.copy_(torch.as_tensor(weights))
+            last.bias.copy_(torch.as_tensor(biases))
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Outputs of the head in the units of the targets; any shape, float32 where there are units."""

@@ -65,9 +65,10 @@ class ClassificationConfig(Section):
     """How token vectors become one; anything but standard loads with tunesmith only."""
     long_texts: Literal["cut", "windows"] = "cut"
     """cut: the end of a text that is too long is lost; windows: all of it is read, the mean over windows answers."""
-    head: Literal["standard", "mlp", "cloze"] = "standard"
-    """standard: the Hugging Face head; mlp: one hidden layer; cloze: a masked language model's own head finds the word
-    of the class in a template. The latter two load with tunesmith only."""
+    head: Literal["standard", "mlp", "unit", "cloze"] = "standard"
+    """standard: the Hugging Face head; mlp: one hidden layer; unit: a linear layer on vectors of length 1; cloze: a
+    masked language model's own head finds the word of the class in a template. All but the first load with tunesmith
+    only."""
     template: str = ""
     """Of head cloze: the wording, with {text} and {mask}, of pairs also {text_b}; default: a sentence on the topic."""
     words: dict[str, str | list[str]] = Field(default_factory=dict)
