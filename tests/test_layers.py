@@ -13,7 +13,17 @@ LAYERS = [
     {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"}
     | {"word_edits"},
-    {"attention", "four_bits", "slots", "padding", "added_tokens", "child_processes", "durable", "output_files"},
+    {
+        "attention",
+        "pooling",
+        "four_bits",
+        "slots",
+        "padding",
+        "added_tokens",
+        "child_processes",
+        "durable",
+        "output_files",
+    },
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
