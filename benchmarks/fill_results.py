@@ -147,6 +147,15 @@ def writing() -> dict[str, str]:
     return figures
 
 
+def zero_shot() -> dict[str, str]:
+    """Accuracy of base models that answer by themselves, and what is found of each topic, from zero_shot.json."""
+    figures: dict[str, str] = {}
+    for name, run in (read_result("zero_shot") or {"runs": {}})["runs"].items():
+        figures[f"zero_shot {name}"] = interval(run["accuracy"])
+        figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
+    return figures
+
+
 def chinese() -> dict[str, str]:
     """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
     found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
@@ -270,7 +279,7 @@ def few_shot() -> dict[str, str]:
 
 
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, writing, check, calibration, few_shot)
+PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot)
 
 
 def main() -> None:

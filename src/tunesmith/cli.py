@@ -15,6 +15,7 @@ import typer
 
 from tunesmith import (
     __version__,
+    augment_command,
     bench_command,
     chat_command,
     export_command,
@@ -167,6 +168,7 @@ def demo(
 
 
 judge_commands.register_check(app, guarded)
+augment_command.register(app, guarded)
 bench_command.register(app, guarded)
 chat_command.register(app, guarded)
 export_command.register(app, guarded)

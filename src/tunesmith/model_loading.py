@@ -16,6 +16,7 @@ from tunesmith.added_tokens import add_tokens
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import Batch, Encoded, HeadSpec
 from tunesmith.errors import ModelError
+from tunesmith.four_bits import hold_in_four_bits
 from tunesmith.model import Model
 from tunesmith.packing import pack
 from tunesmith.segments import make_blocks
@@ -74,11 +75,15 @@ class ModelOptions:
         seed: of newly made weights.
         max_tokens: longest sequence, or None for what the model allows (at most 512).
         dropout: sets every dropout, or None to leave them as they are.
+        load_in: "32bit", or "4bit" to hold the trunk's linear layers so; these cannot be trained or merged into.
+        needs_trained_head: refuse a base model that does not bring the head along: a new one would say nothing.
     """
 
     seed: int = 13
     max_tokens: int | None = None
     dropout: float | None = None
+    load_in: str = "32bit"
+    needs_trained_head: bool = False
 
 
 def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | None = None) -> Model:
@@ -97,6 +102,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     config = _make_config(base, head, options, tokenizer)
     _refuse_headless(base, config, head)
     writes, head = head.kind == "writing", _settle_head(head, config)
+    held = hold_in_four_bits(CLASSES[head.kind], config) if options.load_in == "4bit" else {}
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
@@ -108,6 +114,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # a head of other classes is made anew
                 output_loading_info=True,
+                **held,
             )
         except (ValueError, OSError, RuntimeError) as error:
             raise ModelError(
@@ -115,6 +122,8 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
+        if options.needs_trained_head or head.form == "cloze":
+            _refuse_new_head(hf, found, base, head)
         _copy_weights(hf)
         add_tokens(hf, tokenizer, head.added_tokens)
         if head.kind == "vectors":
@@ -228,6 +237,18 @@ def _refuse_gaps(hf: Any, found: Any, base: BaseModelFolder) -> None:
         raise ModelError(
             f"{base.name} lacks {len(gaps)} weights of its {hf.config.model_type} trunk, such as {gaps[0]}",
             fix="give a folder whose weights and config.json belong together",
+        )
+
+
+def _refuse_new_head(hf: Any, found: Any, base: BaseModelFolder, head: HeadSpec) -> None:
+    """A config may name a head that the weights lack."""
+    new = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    new = [name for name in new if "pooler" not in name.split(".")]
+    if new:
+        raise ModelError(
+            f"{base.name} ({hf.config.model_type}) brings no trained head for {TITLES[head.kind]}: its weights lack "
+            f"{new[0]}",
+            fix="choose a model whose folder holds that head, or train one: tunesmith pretrain",
         )
 
 

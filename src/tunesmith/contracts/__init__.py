@@ -7,6 +7,7 @@ the name of a task or a method.
 
 from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
 from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
+from tunesmith.contracts.edits import Augmentable, Editable, Place
 from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
 from tunesmith.contracts.protocols import (
     Baseline,
@@ -29,6 +30,7 @@ from tunesmith.contracts.protocols import (
 __all__ = [
     "EVERY_TRUNK",
     "IGNORED",
+    "Augmentable",
     "Baseline",
     "Batch",
     "Beliefs",
@@ -38,6 +40,7 @@ __all__ = [
     "Converses",
     "Counts",
     "Deciding",
+    "Editable",
     "Encoded",
     "Features",
     "FindsHead",
@@ -51,6 +54,7 @@ __all__ = [
     "Objective",
     "Outputs",
     "Penalty",
+    "Place",
     "Prepares",
     "PretrainingHead",
     "RatesApart",
