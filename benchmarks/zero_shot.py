@@ -53,7 +53,7 @@ SMALL = {
     "evaluate.steps": 100_000,
 }
 TRAINED = {
-    "mlm": {"train.epochs": 25, "train.learning_rate": 3e-3, "objective.mask_rate": 0.25},
+    "mlm": {"train.epochs": 60, "train.learning_rate": 3e-3, "objective.mask_rate": 0.25},
     "clm": {"train.epochs": 10, "train.learning_rate": 3e-3},
 }
 
