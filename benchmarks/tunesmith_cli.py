@@ -77,13 +77,19 @@ def evaluate(folder: Path, data: Path, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def predict(folder: Path, data: Path, out: Path) -> list[str]:
-    """Run `tunesmith predict FOLDER --in FILE --out FILE`; return the written answers in order."""
+def augment(rows: Path, out: Path, options: Mapping[str, Any]) -> Any:
+    """Run `tunesmith augment FILE --out FILE`; return what `--json` printed or raise SystemExit."""
+    words = [*program(), "augment", str(rows), "--out", str(out), "--json"]
+    return _json_of([*words, *(word for option, value in options.items() for word in (f"--{option}", str(value)))])
+
+
+def predict(folder: Path, data: Path, out: Path, field: str = "answer") -> list[str]:
+    """Run `tunesmith predict FOLDER --in FILE --out FILE`; return a field of the answers in order."""
     words = [*program(), "predict", str(folder), "--in", str(data), "--out", str(out)]
     done = subprocess.run(words, check=False)
     if done.returncode:
         raise SystemExit(f"tunesmith predict {folder.name}: exit code {done.returncode}")
-    return [json.loads(line)["prediction"]["answer"] for line in out.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line)["prediction"][field] for line in out.read_text(encoding="utf-8").splitlines()]
 
 
 def metrics(folder: Path) -> dict[str, Any]:

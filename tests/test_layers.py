@@ -11,12 +11,24 @@ LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"file_lock", "text_keys"},
     {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
-    | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"},
-    {"attention", "slots", "padding", "added_tokens", "child_processes", "durable", "output_files"},
+    | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"}
+    | {"word_edits"},
+    {
+        "attention",
+        "pooling",
+        "four_bits",
+        "slots",
+        "padding",
+        "added_tokens",
+        "child_processes",
+        "durable",
+        "output_files",
+    },
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
-    {"tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
+    {"likely_words", "tasks", "methods", "objectives", "few_shot", "architectures", "engine", "checkpoint"}
+    | {"stored_weights"},
     {"card_use"},
     {
         "artifact",
@@ -34,9 +46,10 @@ LAYERS = [
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "exporting", "output_filter", "prediction_files"},
     {"api", "check_report", "choice_reports", "command_basics", "compare_report", "method_bench"} | {"model_choice"},
-    {"comparing", "demo", "estimator", "reports", "serving", "triples"},
+    {"augmenting", "comparing", "demo", "estimator", "reports", "serving", "triples"},
     {"harm"},
     {
+        "augment_command",
         "bench_command",
         "chat_command",
         "export_command",
@@ -52,9 +65,9 @@ LAYERS = [
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
-    "transformers": {"model", "model_loading", "architectures", "generation"},
+    "transformers": {"model", "model_loading", "architectures", "four_bits", "generation"},
     "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
-    | {"bench_command", "chat_command", "export_command", "harm_command", "serve_commands"},
+    | {"augment_command", "bench_command", "chat_command", "export_command", "harm_command", "serve_commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py", "artifact_loading.py", "stored_weights.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

@@ -20,10 +20,11 @@ class Splits:
 
     Attributes:
         train: training rows.
-        dev: development rows, never trained on.
+        dev: development rows, never trained on; the training rows again where none are held out.
         read: what reading found, by split; "dev" is missing when it was split off.
         fingerprints: SHA-256 of the rows, by split.
         lines: line of each training row in its file.
+        held_out: whether the development rows are others than the training rows.
         dev_groups: further columns of few different values → the value of each development row.
     """
 
@@ -33,10 +34,11 @@ class Splits:
     fingerprints: Mapping[str, str]
     lines: Sequence[int]
     dev_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    held_out: bool = True
 
 
 def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = None) -> Splits:
-    """Read the training rows and the development rows, or split the latter off.
+    """Read the training rows and the development rows, or split the latter off where any are to be held out.
 
     Args:
         config: names the files, unless sources are given.
@@ -60,33 +62,65 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     labels = task.labels([row for part in read.values() for row in part.rows])
     read = {name: check_labels(part, task, labels, skip_bad=section.skip_bad) for name, part in read.items()}
     fingerprints = {name: part.fingerprint for name, part in read.items()}
+    given, rows, lines = read.get("dev", read["train"]), read["train"].rows, read["train"].lines
+    if "dev" not in read and section.dev_fraction == 0:
+        return Splits(rows, rows, read, fingerprints, lines, given.groups, held_out=False)
     if "dev" in read:
-        given = read["dev"]
-        return Splits(read["train"].rows, given.rows, read, fingerprints, read["train"].lines, given.groups)
-    kept, held = _hold_out(config, task, labels, read["train"])
-    rows, lines = read["train"].rows, read["train"].lines
-    train_rows, dev_rows = [rows[place] for place in kept], [rows[place] for place in held]
-    groups = {name: [values[place] for place in held] for name, values in read["train"].groups.items()}
-    return Splits(train_rows, dev_rows, read, fingerprints, [lines[place] for place in kept], groups)
+        kept, held = list(range(len(rows))), _originals(given)
+        if not held:
+            raise DataError(f"{given.source} has no original row to judge by", fix="give rows that nobody made")
+    else:
+        kept, held = _hold_out(config, task, labels, read["train"])
+    kept = _without_copies(kept, held, read["train"], given, task)
+    groups = {name: [values[place] for place in held] for name, values in given.groups.items()}
+    dev_rows = [given.rows[place] for place in held]
+    return Splits([rows[i] for i in kept], dev_rows, read, fingerprints, [lines[i] for i in kept], groups)
+
+
+def _originals(read: data.Rows) -> list[int]:
+    """Places of the rows that were not made of others."""
+    copies = read.origins.copies() or [False] * len(read.rows)
+    return [place for place, is_copy in enumerate(copies) if not is_copy]
+
+
+def _without_copies(kept: list[int], held: list[int], read: data.Rows, given: data.Rows, task: Task) -> list[int]:
+    """Training rows, less those made of a development row, and those made rows that have the texts of one."""
+    copies = read.origins.copies()
+    if not copies:
+        return kept
+    origins = {given.origins.origins[place] for place in held} if given.origins.origins else set()
+    texts = {task.shared_texts(given.rows[place]) for place in held}
+    return [
+        place
+        for place in kept
+        if not copies[place]
+        or (read.origins.origins[place] not in origins and task.shared_texts(read.rows[place]) not in texts)
+    ]
 
 
 def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) -> tuple[list[int], list[int]]:
-    """Places of the training rows and of the development rows."""
+    """Places of the training rows and of the development rows; of rows made of others none is among the latter.
+
+    The originals are split as if the others were not there.
+    """
+    originals = _originals(read)
+    rows = [read.rows[place] for place in originals]
     kept, held = data.split_rows(
-        read.rows,
+        rows,
         lambda row: task.stratum(row, labels),
         config.data.dev_fraction,
         config.train.seed,
         task.shared_texts,
     )
     if not held or not kept:
-        different = len(set(map(task.shared_texts, read.rows)))
+        different = len(set(map(task.shared_texts, rows)))
         raise DataError(
-            f"{read.source} has {len(read.rows)} usable rows with {different} different texts, too few to hold "
+            f"{read.source} has {len(rows)} usable rows with {different} different texts, too few to hold "
             "some out for development",
             fix="give more different texts, or a development file with --dev",
         )
-    return kept, held
+    held_places = [originals[place] for place in held]
+    return sorted(set(range(len(read.rows))) - set(held_places)), held_places
 
 
 def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool) -> data.Rows:
@@ -128,6 +162,7 @@ def check_labels(read: data.Rows, task: Task, labels: Labels, *, skip_bad: bool)
         rejected=tuple(rejected),
         fingerprint=data.fingerprint(rows),
         groups={name: [values[place] for place in kept] for name, values in read.groups.items()},
+        origins=read.origins.pick(kept),
     )
 
 
@@ -147,7 +182,7 @@ def find_answers(task: Task, splits: Splits) -> Labels:
     Raises:
         DataError: the labels make no sense, or mean something else in the training rows than in all rows.
     """
-    found = task.labels([*splits.train, *splits.dev])
+    found = task.labels([*splits.train, *(splits.dev if splits.held_out else [])])
     counted = Counter(name for row in splits.train for name in task.answers(row, found))
     counts = tuple(counted[name] for name in found.names)
     if not found.statistics:

@@ -11,10 +11,21 @@ from typing import Any
 
 import torch
 
-from tunesmith import base_models, data, engine, inference, ledger, vocabulary
+from tunesmith import base_models, data, engine, few_shot, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
-from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Prepares, Task
+from tunesmith.contracts import (
+    Encoded,
+    FindsHead,
+    GroupedObjective,
+    JudgedTogether,
+    Labels,
+    Method,
+    Prepares,
+    Task,
+    Way,
+)
+from tunesmith.errors import MethodError, ModelError
 from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
 from tunesmith.ledger import Ledger
@@ -26,6 +37,7 @@ from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, sched
 from tunesmith.tasks import make_task
 
 UNKNOWN_WARNING = 0.05
+FOUR_BITS = "the base model is held in four bits while it is tuned; the finished model reads its whole weights"
 FROM_FILE = "template"
 """Option of tasks that may name a file; the task's own config holds what the file says."""
 
@@ -38,6 +50,8 @@ class Setup:
         config: the resolved configuration.
         task: what is learnt.
         method: how.
+        way: how with few rows; None: by the task's own loss.
+        objective: what the steps go by: the task, or what the way makes of it.
         splits: on what.
         labels: the answers of all splits, counted in the training rows.
         base: the base model's checked folder.
@@ -56,6 +70,8 @@ class Setup:
     config: RunConfig
     task: Task
     method: Method
+    way: Way | None
+    objective: GroupedObjective
     splits: Splits
     labels: Labels
     base: BaseModelFolder
@@ -94,13 +110,17 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         TunesmithError: the model, the method or the data do not fit together.
     """
     labels = find_answers(task, splits)
+    way = few_shot.make_way(config)
+    if way is not None:
+        way.check(task, labels)
     base = base_models.resolve(config.model.name, revision=config.model.revision)
-    options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout)
+    device = engine.choose_device(config.train.device)
+    _refuse_four_bits(config, method, device)
+    options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout, config.model.load_in)
     model = load_model(base, task.head(labels), options)
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
     task.prepare_head(model, labels)
-    device = engine.choose_device(config.train.device)
     precision = engine.choose_precision(config.train.precision, device)
     if isinstance(task, Prepares):
         with engine.fixed_order(device):
@@ -114,7 +134,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         method.apply(model)
     model.to(device)
     compaction = _compact(config, model, [*train_items, *dev_items])
-    groups = group_items(train_items, task.groups(train_items))
+    objective = task if way is None else way.objective(task, train_items)
+    groups = group_items(train_items, objective.groups(train_items))
     section = config.train
     schedule = schedule_run(
         group_lengths(groups),
@@ -122,14 +143,17 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.seed,
         section.epochs,
         section.max_steps,
-        partial(engine.dealt_lengths, task, groups, section.seed) if _regroups(task, groups) else None,
+        partial(engine.dealt_lengths, objective, groups, section.seed) if _regroups(objective, groups) else None,
     )
     not_judged = _count_unjudged(task, splits.dev, labels)
-    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
+    others = dev_items if splits.held_out else []
+    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(others), not_judged=not_judged)}
     return Setup(
         config=config,
         task=task,
         method=method,
+        way=way,
+        objective=objective,
         splits=splits,
         labels=labels,
         base=base,
@@ -140,12 +164,35 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         groups=groups,
         schedule=schedule,
         learning_rate=choose_learning_rate(
-            section.learning_rate, model.width, method.tags.learning_rate_factor, task.tags.learning_rate_limit
+            section.learning_rate,
+            model.width,
+            method.tags.learning_rate_factor,
+            task.tags.learning_rate_limit if way is None else way.learning_rate_limit,
         ),
         precision=precision,
         ledgers=ledgers,
-        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
+        notices=[
+            *([FOUR_BITS] if config.model.load_in == "4bit" else []),
+            *_notices(splits, task, labels, model, train_items),
+            *_say_losses(ledgers, model.max_tokens, task),
+        ],
     )
+
+
+def _refuse_four_bits(config: RunConfig, method: Method, device: torch.device) -> None:
+    """Say before anything is loaded that a base model cannot be held in four bits."""
+    if config.model.load_in != "4bit":
+        return
+    if not method.tags.takes_four_bits:
+        raise MethodError(
+            f"model.load_in=4bit holds weights that cannot be trained, and method {method.name} needs them whole",
+            fix="--method lora, or leave out model.load_in",
+        )
+    if device.type != "cuda":
+        raise ModelError(
+            f"model.load_in=4bit needs an NVIDIA GPU, and this run computes on {device.type}",
+            fix="leave out model.load_in, as lora trains beside whole weights as well; or take a smaller base model",
+        )
 
 
 def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocabulary.Compaction | None:
@@ -170,6 +217,11 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
         if read.rejected
     ]
     notices += [sentence for read in splits.read.values() for sentence in _say_remarks(read)]
+    if not splits.held_out:
+        notices.append(
+            f"all {len(splits.train):,} rows are trained on and none judges the model; --dev FILE gives others, "
+            "--set data.dev_fraction=0.2 holds some out"
+        )
     missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
     if missing and labels.kind == "single":
         notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
@@ -242,18 +294,28 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
 
 def regroups(setup: Setup) -> bool:
     """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
-    return _regroups(setup.task, setup.groups)
+    return _regroups(setup.objective, setup.groups)
 
 
-def _regroups(task: Task, groups: Sequence[Sequence[Encoded]]) -> bool:
-    return task.tags.regroups and any(len(group) > 1 for group in groups)
+def _regroups(objective: GroupedObjective, groups: Sequence[Sequence[Encoded]]) -> bool:
+    return objective.tags.regroups and any(len(group) > 1 for group in groups)
+
+
+def find_head(setup: Setup) -> None:
+    """Set the head to what the training rows say with the trunk as it is, where the way leaves that to each look."""
+    way: object = setup.way
+    if isinstance(way, FindsHead):
+        items, batch_tokens = setup.train_items, setup.config.evaluate.batch_tokens
+        vectors = inference.item_vectors(setup.model, setup.task, items, batch_tokens)
+        way.find_head(setup.model, vectors, [item.target for item in items])
 
 
 def evaluation_interval(setup: Setup) -> int:
     """Optimizer steps between two looks at the development rows."""
     section = setup.config.evaluate
     steps_in_epoch = math.ceil(setup.schedule.steps_in_epochs[0])
-    return section.steps or max(1, round(steps_in_epoch / section.per_epoch))
+    every_steps = section.steps or max(1, round(steps_in_epoch / section.per_epoch))
+    return every_steps if setup.way is None else min(every_steps, setup.schedule.total_steps)
 
 
 def estimate_memory_bytes(setup: Setup) -> int:

@@ -7,12 +7,15 @@ the name of a task or a method.
 
 from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
 from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
+from tunesmith.contracts.edits import Augmentable, Editable, Place
 from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
 from tunesmith.contracts.protocols import (
     Baseline,
     Converses,
     Deciding,
     Features,
+    FindsHead,
+    GroupedObjective,
     JudgedTogether,
     Method,
     Objective,
@@ -20,12 +23,14 @@ from tunesmith.contracts.protocols import (
     Prepares,
     RatesApart,
     Task,
+    Way,
     Writes,
 )
 
 __all__ = [
     "EVERY_TRUNK",
     "IGNORED",
+    "Augmentable",
     "Baseline",
     "Batch",
     "Beliefs",
@@ -35,8 +40,11 @@ __all__ = [
     "Converses",
     "Counts",
     "Deciding",
+    "Editable",
     "Encoded",
     "Features",
+    "FindsHead",
+    "GroupedObjective",
     "Groups",
     "HeadSpec",
     "JudgedTogether",
@@ -46,6 +54,7 @@ __all__ = [
     "Objective",
     "Outputs",
     "Penalty",
+    "Place",
     "Prepares",
     "PretrainingHead",
     "RatesApart",
@@ -53,5 +62,6 @@ __all__ = [
     "StepReport",
     "Tags",
     "Task",
+    "Way",
     "Writes",
 ]

@@ -30,9 +30,10 @@ class HeadSpec:
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
             vectors at the places of its items).
-        form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
-            the latter two load with tunesmith only. Of vectors also "normalized": they have length 1; of "masked_lm"
-            "cloze": the base model must bring it along, and answers are read from it.
+        form: "standard" (that class's own head), "mlp" (one hidden layer), "unit" (a linear layer on vectors brought to
+            length 1) or "crf" (scores of neighbouring tags); all but the first load with tunesmith only. Of vectors
+            also "normalized": they have length 1; of "masked_lm" "cloze": the base model must bring it along, and
+            answers are read from it.
         vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
         added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """
@@ -69,6 +70,7 @@ class Tags:
         learning_rate_factor: multiplies the default learning rate of full tuning.
         learning_rate_limit: of a task: the default of full tuning is no higher.
         units: what the loss is averaged over ("rows", "tokens").
+        takes_four_bits: the base model may be held in four bits meanwhile.
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
         has_head: of a task: something stands on the trunk that a method can train by itself.
@@ -81,6 +83,7 @@ class Tags:
     mergeable: bool = True
     needs_bias: bool = False
     trains_vectors: bool = False
+    takes_four_bits: bool = False
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
     learning_rate_limit: float = math.inf

@@ -22,6 +22,7 @@ from tunesmith.data.chat_format import gather_messages, wants_messages
 from tunesmith.data.columns import ColumnMap, check_header, resolve_columns, wants_spans
 from tunesmith.data.grouping import Grouping
 from tunesmith.data.options import GUESS_ROWS, RawChunk, ReadOptions, Record, Table, take_sample
+from tunesmith.data.origins import Origins, without_origins
 from tunesmith.data.rejects import BadRow, Remark, bad_rows_error, display
 from tunesmith.data.sources import read_table
 from tunesmith.data.tagged_rows import prepare
@@ -49,6 +50,7 @@ class Rows:
         remarks: what is doubtful about rows that were accepted.
         groups: further columns of few different values → the value of each accepted row.
         layout: what people call the way the source is written, where that was recognised; "" for plain rows.
+        origins: which accepted rows were made of which.
     """
 
     rows: list[Any]
@@ -63,6 +65,7 @@ class Rows:
     remarks: tuple[Remark, ...] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     layout: str = ""
+    origins: Origins = field(default_factory=Origins, repr=False)
 
     @property
     def guessed(self) -> bool:
@@ -171,7 +174,7 @@ def _settle(
         return ColumnMap(dict(table.made_from), ())
     if table.has_header:
         check_header(names, records, columns, options, table.name)
-    return resolve_columns(names, records, columns, options, table.name)
+    return resolve_columns(without_origins(names), records, columns, options, table.name)
 
 
 def _nothing_to_settle(table: Table, head: Sequence[RawChunk]) -> ColumnMap:
@@ -251,9 +254,12 @@ def read_rows(
     remarks: list[Remark] = []
     with _paused_collection():
         stream = stream_rows(source, row_schema, columns, options, stdin=stdin)
-        grouping = Grouping(set(stream.mapping.values()) | set(row_schema.model_fields))
+        ours = set(stream.columns) - set(without_origins(stream.columns))
+        grouping = Grouping({*stream.mapping.values(), *row_schema.model_fields, *ours})
+        origins = Origins()
         for chunk in stream:
             grouping.add(chunk.records)
+            origins.add(chunk.records)
             rows += chunk.rows
             lines.extend(chunk.lines)
             rejected += chunk.rejected
@@ -274,6 +280,7 @@ def read_rows(
         remarks=tuple(remarks),
         groups=grouping.columns,
         layout=stream.layout,
+        origins=origins,
     )
 
 

@@ -25,6 +25,7 @@ from tunesmith.contracts import (
     Comparison,
     Context,
     Counts,
+    Editable,
     Encoded,
     Groups,
     HeadSpec,
@@ -86,6 +87,19 @@ class QuestionAnswering:
 
     def __init__(self, config: QuestionConfig) -> None:
         self.config = config
+
+    moves_places: ClassVar[bool] = True
+
+    def editable(self, row: Any) -> list[Editable]:
+        """What is asked about, but for the right answers; the question stays."""
+        return [Editable("context", row.context, right_answers(row).places)]
+
+    def edited_fields(self, row: Any, changed: Sequence[Editable]) -> dict[str, Any]:
+        """The context, and where the right answers stand now."""
+        (text,) = changed
+        moved = zip(text.kept, row.answers or (), strict=True)
+        answers = [{"text": answer.text, "answer_start": start} for (start, _), answer in moved]
+        return {"context": text.text, "answers": answers}
 
     def headline(self, labels: Labels) -> str:
         """f1: overlap of words with the best right answer."""

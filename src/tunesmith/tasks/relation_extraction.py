@@ -23,6 +23,7 @@ from tunesmith.contracts import (
     Comparison,
     Context,
     Counts,
+    Editable,
     Encoded,
     Groups,
     HeadSpec,
@@ -84,6 +85,18 @@ class RelationExtraction:
 
     def __init__(self, config: RelationConfig) -> None:
         self.config = config
+
+    moves_places: ClassVar[bool] = True
+
+    def editable(self, row: Any) -> list[Editable]:
+        """Its text, but for the two entities."""
+        return [Editable("text", row.text, row.places)]
+
+    def edited_fields(self, row: Any, changed: Sequence[Editable]) -> dict[str, Any]:
+        """The text, and where head and tail stand now."""
+        (text,) = changed
+        head, tail = text.kept
+        return {"text": text.text, "head_span": list(head), "tail_span": list(tail)}
 
     def headline(self, labels: Labels) -> str:
         """relation_f1: the official score of SemEval-2010 Task 8."""

@@ -22,6 +22,7 @@ from tunesmith.contracts import (
     Comparison,
     Context,
     Counts,
+    Editable,
     Encoded,
     Groups,
     HeadSpec,
@@ -64,9 +65,10 @@ class ClassificationConfig(Section):
     """How token vectors become one; anything but standard loads with tunesmith only."""
     long_texts: Literal["cut", "windows"] = "cut"
     """cut: the end of a text that is too long is lost; windows: all of it is read, the mean over windows answers."""
-    head: Literal["standard", "mlp", "cloze"] = "standard"
-    """standard: the Hugging Face head; mlp: one hidden layer; cloze: a masked language model's own head finds the word
-    of the class in a template. The latter two load with tunesmith only."""
+    head: Literal["standard", "mlp", "unit", "cloze"] = "standard"
+    """standard: the Hugging Face head; mlp: one hidden layer; unit: a linear layer on vectors of length 1; cloze: a
+    masked language model's own head finds the word of the class in a template. All but the first load with tunesmith
+    only."""
     template: str = ""
     """Of head cloze: the wording, with {text} and {mask}, of pairs also {text_b}; default: a sentence on the topic."""
     words: dict[str, str | list[str]] = Field(default_factory=dict)
@@ -112,6 +114,16 @@ class TextClassification:
     def headline(self, labels: Labels) -> str:
         """accuracy for one label, macro_f1 for several, spearman for numbers."""
         return {"single": "accuracy", "multi": "macro_f1", "number": "spearman"}[labels.kind]
+
+    moves_places: ClassVar[bool] = False
+
+    def editable(self, row: Any) -> list[Editable]:
+        """Its text, or both of a pair."""
+        return [Editable(name, text) for name in ("text", "text_b") if (text := getattr(row, name))]
+
+    def edited_fields(self, row: Any, changed: Sequence[Editable]) -> dict[str, Any]:
+        """The texts."""
+        return {text.field: text.text for text in changed}
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the classes (in order) or the statistics of a number."""

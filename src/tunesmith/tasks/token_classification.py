@@ -25,6 +25,7 @@ from tunesmith.contracts import (
     Comparison,
     Context,
     Counts,
+    Editable,
     Encoded,
     Groups,
     HeadSpec,
@@ -98,6 +99,23 @@ class TokenClassification:
     def headline(self, labels: Labels) -> str:
         """entity_f1: micro-averaged, strict."""
         return "entity_f1"
+
+    moves_places: ClassVar[bool] = True
+
+    def editable(self, row: Any) -> list[Editable]:
+        """Its text, but for the entities."""
+        kept = tuple((entity.start, entity.end) for entity in row.entities or ())
+        return [Editable("text", row.text, kept, None if row.words is None else tuple(row.words))]
+
+    def edited_fields(self, row: Any, changed: Sequence[Editable]) -> dict[str, Any]:
+        """The text, its entities and its words where they stand now."""
+        (text,) = changed
+        entities = [
+            {"start": start, "end": end, "label": entity.label}
+            for (start, end), entity in zip(text.kept, row.entities or (), strict=True)
+        ]
+        words = {} if text.words is None else {"words": [list(bounds) for bounds in text.words]}
+        return {"text": text.text, "entities": entities, **words}
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the types of entities."""
