@@ -151,8 +151,11 @@ def zero_shot() -> dict[str, str]:
     """Accuracy of base models that answer by themselves, and what is found of each topic, from zero_shot.json."""
     figures: dict[str, str] = {}
     for name, run in (read_result("zero_shot") or {"runs": {}})["runs"].items():
-        figures[f"zero_shot {name}"] = interval(run["accuracy"])
-        figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
+        for way, found in run.get("draws", {}).items():
+            figures[f"zero_shot {name} {way}"] = f"{statistics.fmean(found):.3f} ({min(found):.3f}–{max(found):.3f})"
+        if "recall" in run:
+            figures[f"zero_shot {name}"] = interval(run["accuracy"])
+            figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
     return figures
 
 
