@@ -13,7 +13,7 @@ LAYERS = [
     {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"}
     | {"word_edits"},
-    {"attention", "slots", "padding", "added_tokens", "child_processes", "durable", "output_files"},
+    {"attention", "four_bits", "slots", "padding", "added_tokens", "child_processes", "durable", "output_files"},
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
@@ -54,7 +54,7 @@ LAYERS = [
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
-    "transformers": {"model", "model_loading", "architectures", "generation"},
+    "transformers": {"model", "model_loading", "architectures", "four_bits", "generation"},
     "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
     | {"augment_command", "bench_command", "chat_command", "export_command", "harm_command", "serve_commands"},
 }

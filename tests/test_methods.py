@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from tests.tiny import DECODERS, FAMILIES, make_rows, make_tiny_trunk
-from tunesmith import api, base_models, fitting, generation
+from tunesmith import api, base_models, fitting, four_bits, generation
 from tunesmith.attention import PREFIX, Prefix
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Batch, Encoded, HeadSpec, RatesApart
-from tunesmith.errors import MethodError, ModelError
+from tunesmith.errors import MethodError, MissingPackageError, ModelError, UserError
 from tunesmith.events import Saved
 from tunesmith.linear_layers import role_of, trunk_linears, with_roles
 from tunesmith.methods import METHODS, make_method
 from tunesmith.methods.adapter import Bottleneck
 from tunesmith.model import Model
-from tunesmith.model_loading import load_model, new_model
+from tunesmith.model_loading import ModelOptions, load_model, new_model
 from tunesmith.packing import pack
 
 IN_FRONT = ["prompt", "prefix"]
@@ -339,3 +339,32 @@ def test_trunks_that_ask_a_layer_for_its_dtype_still_find_it(method: str, tmp_pa
     assert hidden.shape == (2 * len(TEXTS), 32)
     with pytest.raises(MethodError, match="t5"):
         make_method("prefix", {}).apply(new_model(config, tokenizer.tokenizer, HeadSpec("text_to_text", ())))
+
+
+def four_bit_run(tmp_path: Path, *settings: str) -> UserError:
+    config = {"model": {"name": str(make_tiny_trunk(tmp_path, "llama")), "load_in": "4bit"}}
+    with pytest.raises(UserError) as caught:
+        api.fit(make_rows(8), dev=make_rows(8), out=tmp_path / "run", config=config, settings=settings)
+    assert not (tmp_path / "run" / "tunesmith.json").exists()
+    return caught.value
+
+
+def test_four_bits_are_refused_on_a_cpu_with_the_alternative(tmp_path: Path) -> None:
+    refusal = four_bit_run(tmp_path, "method.name=lora", "train.device=cpu")
+    assert "NVIDIA GPU" in refusal.message
+    assert "leave out model.load_in" in str(refusal.fix)
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.tags.takes_four_bits])
+def test_four_bits_are_refused_for_methods_that_need_whole_weights(method: str, tmp_path: Path) -> None:
+    refusal = four_bit_run(tmp_path, f"method.name={method}", "train.device=cpu")
+    assert f"method {method} needs them whole" in refusal.message
+    assert "--method lora" in str(refusal.fix)
+
+
+def test_four_bits_need_their_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(four_bits.importlib.util, "find_spec", lambda name: None)
+    base = base_models.resolve(str(make_tiny_trunk(tmp_path, "llama")))
+    with pytest.raises(MissingPackageError) as caught:
+        load_model(base, SEQUENCE, ModelOptions(load_in="4bit"))
+    assert caught.value.fix == "pip install 'tunesmith[four-bit]'"

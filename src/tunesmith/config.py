@@ -58,6 +58,8 @@ class ModelSection(Section):
     """Longest sequence in tokens; default: what the model allows, at most 512. Longer texts are cut and counted."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Sets every dropout of the trunk and head; default: as the model was pretrained."""
+    load_in: Literal["32bit", "4bit"] = "32bit"
+    """4bit: the base model takes an eighth of the memory while lora is trained; for NVIDIA GPUs, needs bitsandbytes."""
 
 
 class DataSection(Section):

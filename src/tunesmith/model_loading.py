@@ -16,6 +16,7 @@ from tunesmith.added_tokens import add_tokens
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.contracts import Batch, Encoded, HeadSpec
 from tunesmith.errors import ModelError
+from tunesmith.four_bits import hold_in_four_bits
 from tunesmith.model import Model
 from tunesmith.packing import pack
 from tunesmith.segments import make_blocks
@@ -74,12 +75,14 @@ class ModelOptions:
         seed: of newly made weights.
         max_tokens: longest sequence, or None for what the model allows (at most 512).
         dropout: sets every dropout, or None to leave them as they are.
+        load_in: "32bit", or "4bit" to hold the trunk's linear layers so; these cannot be trained or merged into.
         needs_trained_head: refuse a base model that does not bring the head along: a new one would say nothing.
     """
 
     seed: int = 13
     max_tokens: int | None = None
     dropout: float | None = None
+    load_in: str = "32bit"
     needs_trained_head: bool = False
 
 
@@ -99,6 +102,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
     config = _make_config(base, head, options, tokenizer)
     _refuse_headless(base, config, head)
     writes, head = head.kind == "writing", _settle_head(head, config)
+    held = hold_in_four_bits(CLASSES[head.kind], config) if options.load_in == "4bit" else {}
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         try:
@@ -110,6 +114,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # a head of other classes is made anew
                 output_loading_info=True,
+                **held,
             )
         except (ValueError, OSError, RuntimeError) as error:
             raise ModelError(

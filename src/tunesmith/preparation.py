@@ -15,6 +15,7 @@ from tunesmith import base_models, data, engine, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
 from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Prepares, Task
+from tunesmith.errors import MethodError, ModelError
 from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
 from tunesmith.ledger import Ledger
@@ -26,6 +27,7 @@ from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, sched
 from tunesmith.tasks import make_task
 
 UNKNOWN_WARNING = 0.05
+FOUR_BITS = "the base model is held in four bits while it is tuned; the finished model reads its whole weights"
 FROM_FILE = "template"
 """Option of tasks that may name a file; the task's own config holds what the file says."""
 
@@ -95,12 +97,13 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     """
     labels = find_answers(task, splits)
     base = base_models.resolve(config.model.name, revision=config.model.revision)
-    options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout)
+    device = engine.choose_device(config.train.device)
+    _refuse_four_bits(config, method, device)
+    options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout, config.model.load_in)
     model = load_model(base, task.head(labels), options)
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
     task.prepare_head(model, labels)
-    device = engine.choose_device(config.train.device)
     precision = engine.choose_precision(config.train.precision, device)
     if isinstance(task, Prepares):
         with engine.fixed_order(device):
@@ -144,8 +147,28 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         ),
         precision=precision,
         ledgers=ledgers,
-        notices=[*_notices(splits, task, labels, model, train_items), *_say_losses(ledgers, model.max_tokens, task)],
+        notices=[
+            *([FOUR_BITS] if config.model.load_in == "4bit" else []),
+            *_notices(splits, task, labels, model, train_items),
+            *_say_losses(ledgers, model.max_tokens, task),
+        ],
     )
+
+
+def _refuse_four_bits(config: RunConfig, method: Method, device: torch.device) -> None:
+    """Say before anything is loaded that a base model cannot be held in four bits."""
+    if config.model.load_in != "4bit":
+        return
+    if not method.tags.takes_four_bits:
+        raise MethodError(
+            f"model.load_in=4bit holds weights that cannot be trained, and method {method.name} needs them whole",
+            fix="--method lora, or leave out model.load_in",
+        )
+    if device.type != "cuda":
+        raise ModelError(
+            f"model.load_in=4bit needs an NVIDIA GPU, and this run computes on {device.type}",
+            fix="leave out model.load_in, as lora trains beside whole weights as well; or take a smaller base model",
+        )
 
 
 def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocabulary.Compaction | None:

@@ -68,6 +68,7 @@ class Tags:
         learning_rate_factor: multiplies the default learning rate of full tuning.
         learning_rate_limit: of a task: the default of full tuning is no higher.
         units: what the loss is averaged over ("rows", "tokens").
+        takes_four_bits: the base model may be held in four bits meanwhile.
         stores: "whole" = the artefact is a whole Hugging Face folder, "delta" = the trained parameters alone,
             "adapter" = the trained parameters in the format of PEFT.
         has_head: of a task: something stands on the trunk that a method can train by itself.
@@ -80,6 +81,7 @@ class Tags:
     mergeable: bool = True
     needs_bias: bool = False
     trains_vectors: bool = False
+    takes_four_bits: bool = False
     trunk: frozenset[str] = frozenset({"encoder", "decoder"})
     learning_rate_factor: float = 1.0
     learning_rate_limit: float = math.inf

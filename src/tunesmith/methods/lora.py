@@ -106,7 +106,7 @@ class Lora:
     name: ClassVar[str] = "lora"
     title: ClassVar[str] = "LoRA"
     Config: ClassVar[type[BaseModel]] = LoraConfig
-    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, learning_rate_factor=5.0, stores="adapter")
+    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, learning_rate_factor=5.0, stores="adapter", takes_four_bits=True)
 
     def __init__(self, config: LoraConfig) -> None:
         self.config = config
@@ -115,8 +115,13 @@ class Lora:
         """Freeze the model, put a change beside each target, and free those and the head.
 
         Raises:
-            MethodError: a wished target is no linear layer of the trunk.
+            MethodError: a wished target is no linear layer of the trunk, or a decomposed change meets four bits.
         """
+        if self.config.decomposed and not all(w.is_floating_point() for w in model.hf.parameters()):
+            raise MethodError(
+                "method.decomposed needs the lengths of whole weights, and this base model is held in four bits",
+                fix="leave out method.decomposed, or model.load_in",
+            )
         changed = {name: LowRank(model.hf.get_submodule(name), self.config) for name in self._targets(model)}
         for name, layer in changed.items():
             replace_layer(model.hf, name, layer.to(model.device))
