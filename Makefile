@@ -2,7 +2,8 @@
 #   make demo PYTHON=python3.12                another interpreter
 #   make demo PIP_ARGS="--index-url URL"       another package index (README: PyTorch without CUDA)
 #   make test PYTEST_ARGS="-k packing"         some of the tests
-#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/; of bench-pretrain lm_tinyshakespeare/, of bench-translate multi30k_en_de/
+#   make bench-train DATA=DIR                  DIR holds conll2003/ and sst2/; of bench-pretrain lm_tinyshakespeare/, of bench-translate multi30k_en_de/;
+#                                              of bench-fewshot ag_news/, banking77/ and financial_phrasebank/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format wheel bench-train bench-pretrain bench-translate clean
+.PHONY: help setup demo test check format wheel bench-train bench-pretrain bench-translate bench-fewshot clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +50,10 @@ bench-pretrain: $(STAMP)  ## a character model of tinyshakespeare: loss and seco
 
 bench-translate: $(STAMP)  ## English to German from nothing: BLEU, seconds, tokens a second
 	$(BIN)/python -m benchmarks.translate --data $(DATA) $(BENCH_ARGS)
+
+bench-fewshot: $(STAMP)  ## 8, 16 and 64 labelled rows a class, beside SetFit where it is installed: accuracy, seconds, plot
+	$(BIN)/python -m benchmarks.few_shot --data $(DATA) $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.few_shot_plot docs/few_shot.svg
 
 clean:  ## remove build outputs and caches; keeps .venv and your runs
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import read_result
+from benchmarks.few_shot_summary import summarize
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -146,6 +147,15 @@ def writing() -> dict[str, str]:
     return figures
 
 
+def zero_shot() -> dict[str, str]:
+    """Accuracy of base models that answer by themselves, and what is found of each topic, from zero_shot.json."""
+    figures: dict[str, str] = {}
+    for name, run in (read_result("zero_shot") or {"runs": {}})["runs"].items():
+        figures[f"zero_shot {name}"] = interval(run["accuracy"])
+        figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
+    return figures
+
+
 def chinese() -> dict[str, str]:
     """Losses, scores and gains over random weights by minutes of pretraining, from chinese_encoder.json."""
     found = read_result("chinese_encoder") or {"pretraining": {}, "tasks": {}}
@@ -248,8 +258,25 @@ def calibration() -> dict[str, str]:
     return figures
 
 
+def few_shot() -> dict[str, str]:
+    """Accuracy from few rows by way, the paired difference to SetFit, and seconds of one core, from few_shot.json."""
+    figures: dict[str, str] = {}
+    for place, arms in summarize((read_result("few_shot") or {"cells": {}})["cells"]).items():
+        for arm, found in arms.items():
+            if arm == "difference":
+                figures[f"few_shot {place} difference"] = interval(found, "+")
+            else:
+                alone = (
+                    f"{found['mean']:.3f}" if found["draws"] == 1 else f"{found['mean']:.3f} ± {found['deviation']:.3f}"
+                )
+                figures[f"few_shot {place} {arm}"] = alone
+        seconds = [arms[arm].get("cpu_s") if arm in arms else None for arm in ("setfit", "contrastive")]
+        figures[f"few_shot {place} seconds"] = ", ".join("–" if one is None else f"{one:.0f}" for one in seconds)
+    return figures
+
+
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, writing, check, calibration)
+PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot)
 
 
 def main() -> None:

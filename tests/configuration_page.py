@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tunesmith.config import Named, RunConfig
+from tunesmith.few_shot import WAYS
 from tunesmith.methods import METHODS
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.pretraining.config import PretrainConfig
@@ -28,7 +29,12 @@ from tunesmith.tasks import TASKS
 DOCS = Path(__file__).parent.parent / "docs"
 TRANSLATIONS = DOCS / "zh" / "configuration.json"
 
-PAGES_OF_NAMES = {"task": "README.md", "method": "methods.md", "objective": "pretraining.md"}
+PAGES_OF_NAMES = {
+    "task": "[tasks](README.md)",
+    "method": "[methods](methods.md)",
+    "few_shot": "[ways](few-shot.md)",
+    "objective": "[objectives](pretraining.md)",
+}
 """Where the names of a table are listed, so that a new one changes no other page."""
 
 ENGLISH = {
@@ -85,7 +91,7 @@ class Book:
     tables: Mapping[str, Mapping[str, type[Any]]]
 
 
-RUN = Book("", RunConfig, {"task": TASKS, "method": METHODS})
+RUN = Book("", RunConfig, {"task": TASKS, "method": METHODS, "few_shot": WAYS})
 PRETRAINING = Book("pretraining ", PretrainConfig, {"objective": OBJECTIVES})
 
 
@@ -109,7 +115,7 @@ def section_tables(book: Book = RUN) -> dict[str, list[Setting]]:
         found[f"`{name}`"] = list(_settings(field.annotation, name))
     for section, table in book.tables.items():
         default = book.schema.model_fields[section].default.name
-        listed = f"a name: [{section}s]({PAGES_OF_NAMES[section]})"
+        listed = f"a name: {PAGES_OF_NAMES[section]}"
         found[f"`{section}`"] = [Setting(f"{section}.name", listed, f"`{default}`", "")]
         for name, kind in table.items():
             options = list(_settings(kind.Config, section))

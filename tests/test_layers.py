@@ -13,11 +13,22 @@ LAYERS = [
     {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"}
     | {"word_edits"},
-    {"attention", "four_bits", "slots", "padding", "added_tokens", "child_processes", "durable", "output_files"},
+    {
+        "attention",
+        "pooling",
+        "four_bits",
+        "slots",
+        "padding",
+        "added_tokens",
+        "child_processes",
+        "durable",
+        "output_files",
+    },
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
-    {"likely_words", "tasks", "methods", "objectives", "architectures", "engine", "checkpoint", "stored_weights"},
+    {"likely_words", "tasks", "methods", "objectives", "few_shot", "architectures", "engine", "checkpoint"}
+    | {"stored_weights"},
     {"card_use"},
     {
         "artifact",
@@ -31,7 +42,7 @@ LAYERS = [
         "labelled_rows",
     },
     {"artifact_loading", "preparation", "calibrating", "reporting"},
-    {"abstaining", "checking", "judging", "planning", "run_identity"},
+    {"abstaining", "checking", "judging", "planning", "prompting", "run_identity"},
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "exporting", "output_filter", "prediction_files"},
     {"api", "check_report", "choice_reports", "command_basics", "compare_report", "method_bench"} | {"model_choice"},

@@ -160,6 +160,7 @@ CHANGES = {
     "model.dropout": 0.2,
     "task.name": None,  # the only one yet
     "method.name": "head",
+    "few_shot.name": None,  # it changes other settings as well; tested in test_few_shot
     "method.train_layers": "top:1",
     "task.pooling": "max",
     "data.dev_fraction": 0.2,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.estimator import TextClassifier
     from tunesmith.exporting import export
     from tunesmith.pretraining import new, pretrain
+    from tunesmith.prompting import zero_shot
     from tunesmith.reports import report
     from tunesmith.triples import extract_triples
 
@@ -40,6 +41,7 @@ __all__ = [
     "predict",
     "pretrain",
     "report",
+    "zero_shot",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "TunesmithError": "errors",
     "TextClassifier": "estimator",
     "extract_triples": "triples",
+    "zero_shot": "prompting",
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tunesmith.contracts import Column, Task
+from tunesmith.errors import DataError
 
 
 def example_words(task: Task) -> str:
@@ -41,3 +42,19 @@ def sample_row(task: Task, language: str, trained_on: Collection[str] = ()) -> d
 
 def _is_shown(column: Column, trained_on: Collection[str]) -> bool:
     return column.role == "text" and (column.required or column.name in trained_on)
+
+
+def rows_of(texts: Sequence[str], columns: Sequence[Column]) -> list[Any]:
+    """Texts given one by one as rows: one a row, or several where a row needs them, in their order.
+
+    Raises:
+        DataError: some are left over.
+    """
+    fields = [column.name for column in columns if column.role == "text" and column.required]
+    if len(fields) == 1:
+        return list(texts)
+    if len(texts) % len(fields):
+        message = f"{len(texts)} texts came, wanted for each row {len(fields)}: {', '.join(fields)}"
+        raise DataError(message, fix="give them in this order, each in quotes")
+    starts = range(0, len(texts), len(fields))
+    return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]

@@ -70,6 +70,9 @@ def fit(
     train: Annotated[str | None, typer.Option(help="Training file, or - for standard input.")] = None,
     dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
     method: Annotated[str | None, typer.Option(help="How it is tuned, such as full or lora; default: full.")] = None,
+    few_shot: Annotated[
+        str | None, typer.Option("--few-shot", metavar="WAY", help="With few labelled rows: contrastive.")
+    ] = None,
     out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<hash>.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
     recipe: Annotated[str | None, typer.Option(help="classic: AdamW 2e-5, batch 16, 5 epochs, 128 tokens.")] = None,
@@ -89,6 +92,7 @@ def fit(
         "task": {"name": task},
         "model": {"name": model},
         "method": {"name": method},
+        "few_shot": {"name": few_shot},
         "data": {"train": _one_of(file, train), "dev": dev, "skip_bad": skip_bad or None},
         "output": {"folder": out, "overwrite": overwrite or None},
     }

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.strict_yaml import FAULTS, read_yaml
@@ -69,8 +77,8 @@ class DataSection(Section):
     """Training file: .csv, .tsv, .jsonl, .parquet, each also .gz, or - for standard input."""
     dev: str | None = None
     """Development file; default: a stratified, seeded part of the training file."""
-    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the training rows held out when no development file is given."""
+    dev_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the training rows held out when no development file is given; 0: none, and nothing judges the model."""
     columns: dict[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(default_factory=dict)
     """Field → column of the file, where the guess is wrong: data.columns.text=Body."""
     format: Literal["csv", "tsv", "jsonl", "parquet", "conll"] | None = None
@@ -182,6 +190,8 @@ AUTO_TASK = "auto"
 DEFAULT_TASK = "text-classification"
 """What is taken where it does not."""
 DEFAULT_METHOD = "full"
+NO_WAY = "none"
+"""The way with few labelled rows that is none."""
 
 
 class RunConfig(Section):
@@ -190,11 +200,20 @@ class RunConfig(Section):
     model: ModelSection = ModelSection()
     task: Named = Named(name=AUTO_TASK)
     method: Named = Named(name=DEFAULT_METHOD)
+    few_shot: Named = Named(name=NO_WAY)
     data: DataSection = DataSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     cache: CacheSection = CacheSection()
     output: OutputSection = OutputSection()
+
+    @model_serializer(mode="wrap")
+    def _without_no_way(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run that goes no way of its own is written down as it was before there were any."""
+        written: dict[str, Any] = dump(self)
+        if self.few_shot.name == NO_WAY:
+            written.pop("few_shot", None)
+        return written
 
 
 CLASSIC_RECIPE: dict[str, Any] = {
@@ -337,7 +356,7 @@ def build_named(what: str, table: Mapping[str, type[Any]], name: str, options: M
     """Build an entry of the table of tasks or methods, its options checked by its own Config.
 
     Args:
-        what: "task" or "method", for the messages.
+        what: "task", "method" or "few_shot", for the messages.
         table: name → class with a `Config`.
         name: which one.
         options: what its Config takes.
@@ -360,7 +379,7 @@ def resolve_config(*layers: Mapping[str, Any], settings: Sequence[str] = ()) -> 
         >>> resolve_config({"train": {"epochs": 2}}, settings=["method.name=head"]).method.name
         'head'
     """
-    defaults = {"task": {"name": AUTO_TASK}, "method": {"name": DEFAULT_METHOD}}
+    defaults = {"task": {"name": AUTO_TASK}, "method": {"name": DEFAULT_METHOD}, "few_shot": {"name": NO_WAY}}
     return resolve(RunConfig, defaults, *layers, settings=settings)
 
 

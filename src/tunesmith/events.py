@@ -43,12 +43,14 @@ class Evaluated:
         scores: every score by name; "loss" too.
         headline: the score that picks the best weights.
         is_best: whether this was the best so far.
+        rows: "dev", or "training" where no rows are held out.
     """
 
     step: int
     scores: Mapping[str, float]
     headline: str
     is_best: bool
+    rows: str = "dev"
 
 
 @dataclass(frozen=True)

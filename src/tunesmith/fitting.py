@@ -21,6 +21,7 @@ from tunesmith import (
     data,
     durable,
     engine,
+    few_shot,
     inference,
     judging,
     preparation,
@@ -63,7 +64,7 @@ def run(config: RunConfig, train: Any = None, dev: Any = None, *, in_one_go: boo
         Interrupted: Ctrl-C or SIGTERM came; the state was saved.
     """
     began = time.perf_counter()
-    config = settle_task(config, train)
+    config = few_shot.with_defaults(settle_task(config, train))
     task, method = make_parts(config)
     config = write_in_files(config, task)
     splits = read_splits(config, task, train, dev)
@@ -103,7 +104,7 @@ class _Fitting:
         self.setup = setup
         self.folder = folder
         self.golds = [setup.task.gold(row, setup.labels) for row in setup.splits.dev]
-        self.headline = setup.config.evaluate.metric or setup.task.tags.chosen_by or setup.task.headline(setup.labels)
+        self.headline = setup.config.evaluate.metric or self._chosen_by()
         calibrating.check_wish(setup.task, setup.labels, setup.config.evaluate.calibration)
         self._check_headline()
         trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}
@@ -111,7 +112,7 @@ class _Fitting:
         course = Course(
             job=engine.Job(
                 setup.model,
-                setup.task,
+                setup.objective,
                 setup.labels,
                 setup.groups,
                 setup.schedule,
@@ -125,9 +126,15 @@ class _Fitting:
             headline=self.headline,
             every_steps=evaluation_interval(setup),
             overwrite=setup.config.output.overwrite,
+            looks_at="dev" if setup.splits.held_out else "training",
             rate_factor=setup.method.rate_factor if isinstance(setup.method, RatesApart) else alike,
         )
         self.training = Training(course, self.look)
+
+    def _chosen_by(self) -> str:
+        """The score that picks the best weights; rows that are trained on tell nothing but their loss."""
+        setup = self.setup
+        return (setup.task.tags.chosen_by or setup.task.headline(setup.labels)) if setup.splits.held_out else LOSS
 
     def _check_headline(self) -> None:
         """Judge two rows before the first step: a misspelt evaluate.metric must not show after an hour."""
@@ -141,8 +148,9 @@ class _Fitting:
         return scores if answers.loss is None else {**scores, LOSS: answers.loss}
 
     def look(self) -> dict[str, float]:
-        """Scores of the development rows with the weights as they are."""
+        """Scores of the development rows with the weights as they are, and with the head found where a way finds it."""
         setup = self.setup
+        preparation.find_head(setup)
         given = (
             setup.model, setup.task, setup.dev_items, setup.labels, setup.config.evaluate.batch_tokens, setup.precision
         )  # fmt: skip

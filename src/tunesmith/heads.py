@@ -10,6 +10,14 @@ from torch import Tensor, nn
 from tunesmith.contracts import HeadSpec
 
 
+class UnitLength(nn.Module):
+    """Bring vectors to length 1: the length of a sentence's vector says little of what it is about."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(…, D) → (…, D), in float32."""
+        return nn.functional.normalize(vectors.float(), dim=-1)
+
+
 def own_head(config: Any, head: HeadSpec) -> nn.Module | None:
     """The head on pooled vectors where it is not that of Hugging Face."""
     width = config.get_text_config().hidden_size
@@ -17,6 +25,8 @@ def own_head(config: Any, head: HeadSpec) -> nn.Module | None:
     if head.form == "mlp":
         hidden = nn.Linear(width * head.vectors, width)
         return nn.Sequential(nn.Dropout(share), hidden, nn.GELU(), nn.Dropout(share), nn.Linear(width, head.classes))
+    if head.form == "unit":
+        return nn.Sequential(UnitLength(), nn.Linear(width * head.vectors, head.classes))
     if head.vectors > 1:
         return nn.Sequential(nn.Dropout(share), nn.Linear(width * head.vectors, head.classes))
     return None

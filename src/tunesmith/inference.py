@@ -132,6 +132,14 @@ def forward_items(
             yield places, outputs, batch
 
 
+def item_vectors(model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int) -> NDArray[np.float32]:
+    """What the head reads of each item, of a task whose outputs hold "vectors": (N, D), in float32 as answers are."""
+    found = np.empty((len(items), model.width), dtype=np.float32)
+    for places, outputs, _ in forward_items(model, task, items, batch_tokens, torch.float32):
+        found[places] = outputs["vectors"].float().cpu().numpy()
+    return found
+
+
 def prepare_items(
     model: Model, task: Task, items: Sequence[Encoded], batch_tokens: int, precision: torch.dtype
 ) -> list[Encoded]:

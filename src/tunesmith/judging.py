@@ -23,6 +23,8 @@ from tunesmith.model_loading import ModelOptions, load_model
 from tunesmith.preparation import Setup
 from tunesmith.tasks.token_sequences import encode_texts
 
+TRAINED_ON = "training"
+"""Split of a report on the rows that the model was trained on."""
 BEFORE = "frozen"
 """Name of the baseline that is the model before fine-tuning."""
 SAMPLES = 3
@@ -87,7 +89,8 @@ class Judgement:
 def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     """Calibrate the tuned model on the development rows; score it and its competitors there.
 
-    Each of its answers has a scaling that was fitted without that row.
+    Each of its answers has a scaling that was fitted without that row. Where no rows are held out there is neither
+    scaling nor competitor: what is known by heart shows nothing.
 
     Args:
         setup: the run, its best weights in the model and the whole vocabulary in place.
@@ -97,7 +100,8 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
     section, task, labels = setup.config.evaluate, setup.task, setup.labels
     answers = inference.predict_items(setup.model, task, setup.dev_items, labels, section.batch_tokens)
     shared = [task.shared_texts(row) for row in setup.splits.dev]
-    learnt = calibrating.learn(task, answers.predictions, golds, labels, section.calibration, shared)
+    wish, held_out = section.calibration, setup.splits.held_out
+    learnt = calibrating.learn(task, answers.predictions, golds, labels, wish, shared) if held_out else None
     predictions = answers.predictions if learnt is None else learnt.predictions
     judged = score_predictions(task, predictions, golds, labels, resamples=section.resamples)
     contest = Contest(
@@ -110,9 +114,10 @@ def judge(setup: Setup, golds: Sequence[Any]) -> Judgement:
         setup.model.device,
     )
     features = _FrozenFeatures(contest)
-    competitors = compete(contest, setup.splits.dev, golds, features) if section.baselines else {}
+    competitors = compete(contest, setup.splits.dev, golds, features) if section.baselines and held_out else {}
     report = report_contest(judged, competitors, contest, began)
-    report = {**report, "calibration": None if learnt is None else learnt.report, "split": "dev"}
+    split = "dev" if held_out else TRAINED_ON
+    report = {**report, "calibration": None if learnt is None else learnt.report, "split": split}
     report |= sign(task, golds, labels)
     if isinstance(task, Converses) and setup.config.output.report == "full":  # else no text of the data is stored
         report["samples"] = _answer_samples(setup, task, features if section.baselines else None)

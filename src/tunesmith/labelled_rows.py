@@ -20,10 +20,11 @@ class Splits:
 
     Attributes:
         train: training rows.
-        dev: development rows, never trained on.
+        dev: development rows, never trained on; the training rows again where none are held out.
         read: what reading found, by split; "dev" is missing when it was split off.
         fingerprints: SHA-256 of the rows, by split.
         lines: line of each training row in its file.
+        held_out: whether the development rows are others than the training rows.
         dev_groups: further columns of few different values → the value of each development row.
     """
 
@@ -33,10 +34,11 @@ class Splits:
     fingerprints: Mapping[str, str]
     lines: Sequence[int]
     dev_groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    held_out: bool = True
 
 
 def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = None) -> Splits:
-    """Read the training rows and the development rows, or split the latter off.
+    """Read the training rows and the development rows, or split the latter off where any are to be held out.
 
     Args:
         config: names the files, unless sources are given.
@@ -61,6 +63,8 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     read = {name: check_labels(part, task, labels, skip_bad=section.skip_bad) for name, part in read.items()}
     fingerprints = {name: part.fingerprint for name, part in read.items()}
     given, rows, lines = read.get("dev", read["train"]), read["train"].rows, read["train"].lines
+    if "dev" not in read and section.dev_fraction == 0:
+        return Splits(rows, rows, read, fingerprints, lines, given.groups, held_out=False)
     if "dev" in read:
         kept, held = list(range(len(rows))), _originals(given)
         if not held:
@@ -178,7 +182,7 @@ def find_answers(task: Task, splits: Splits) -> Labels:
     Raises:
         DataError: the labels make no sense, or mean something else in the training rows than in all rows.
     """
-    found = task.labels([*splits.train, *splits.dev])
+    found = task.labels([*splits.train, *(splits.dev if splits.held_out else [])])
     counted = Counter(name for row in splits.train for name in task.answers(row, found))
     counts = tuple(counted[name] for name in found.names)
     if not found.statistics:

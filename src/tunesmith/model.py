@@ -30,7 +30,8 @@ from tunesmith.crf import TransitionScores
 from tunesmith.dropout import MaskPool, use_pool
 from tunesmith.heads import drop_head, own_head, pooler_output, standard_pooling
 from tunesmith.padding import fill_up, in_buckets, written_states
-from tunesmith.segments import Blocks, make_blocks, make_segments, spread
+from tunesmith.pooling import pool_states
+from tunesmith.segments import Blocks, make_blocks
 from tunesmith.sharing import Answerable, Turn
 from tunesmith.slots import put_slots, slot_ids
 from tunesmith.trunk_parts import (
@@ -92,7 +93,7 @@ class Model(nn.Module):
         self.is_prefixed = False
         self.companion: Model | None = None
         self.mlp = own_head(hf.config, head_spec)
-        if head_spec.vectors > 1:
+        if head_spec.vectors > 1 or head_spec.form == "unit":
             drop_head(hf)
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
@@ -258,26 +259,7 @@ class Model(nn.Module):
         pooling = self.head_spec.pooling
         if pooling == "standard":
             pooling = standard_pooling(self.hf.config, self.trunk_kind)
-        bounds = batch.bounds.long().to(hidden.device)
-        if pooling == "first":
-            return hidden[bounds[:-1]]
-        if pooling == "last":
-            return hidden[self._last_places(batch.input_ids, bounds)]
-        segments = make_segments(batch.bounds, hidden.device)
-        rows = spread(hidden, segments)  # (S, L, D)
-        if pooling == "max":
-            return rows.masked_fill(~segments.valid[..., None], float("-inf")).amax(dim=1)
-        return (rows.float().sum(dim=1) / bounds.diff()[:, None]).to(hidden.dtype)
-
-    def _last_places(self, ids: Tensor, bounds: Tensor) -> Tensor:
-        """(S,) place of each sequence's last token that does not pad: what Hugging Face's decoder heads read.
-
-        It matters where texts end in the token that also pads, as with some tokenizers that have no other one.
-        """
-        pad = self.hf.config.get_text_config().pad_token_id
-        places = torch.arange(len(ids), device=ids.device).where(ids != pad, 0)
-        owners = torch.repeat_interleave(bounds.diff())  # (T,)
-        return bounds[:-1].scatter_reduce(0, owners, places, "amax")
+        return pool_states(hidden, batch, pooling, self.hf.config.get_text_config().pad_token_id)
 
     def sequence_logits(self, vectors: Tensor) -> Tensor:
         """The head on one vector a sequence (or `vectors` of them), in the units of the targets: (S, D) → (S, C)."""
@@ -335,6 +317,14 @@ class Model(nn.Module):
         if last is not None and last.bias is not None:
             with torch.no_grad():
                 last.bias.copy_(torch.tensor(outputs))
+
+    def set_head(self, weights: Any, biases: Any) -> None:
+        """Give the head's last layer these weights (C, D) and biases (C,), as numpy arrays; a layer that has both."""
+        last = self._last_layer()
+        assert last is not None
+        with torch.no_grad():
+            last.weight.copy_(torch.as_tensor(weights))
+            last.bias.copy_(torch.as_tensor(biases))
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """Outputs of the head in the units of the targets; any shape, float32 where there are units."""

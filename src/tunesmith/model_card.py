@@ -68,6 +68,11 @@ def _scores(metrics: Mapping[str, Any]) -> str:
 
 
 def _where(split: str) -> str:
+    if split == "training":
+        return (
+            "On the training rows themselves, since none were held out: this says little of other rows. "
+            "`tunesmith evaluate` on labelled rows that were not trained on does."
+        )
     if split != "dev":
         return f"On {split}, with 95 % intervals."
     return (

@@ -122,7 +122,7 @@ def load_model(base: BaseModelFolder, head: HeadSpec, options: ModelOptions | No
                 fix="choose a model whose architecture Hugging Face supports for this task",
             ) from error
         _refuse_gaps(hf, found, base)
-        if options.needs_trained_head:
+        if options.needs_trained_head or head.form == "cloze":
             _refuse_new_head(hf, found, base, head)
         _copy_weights(hf)
         add_tokens(hf, tokenizer, head.added_tokens)

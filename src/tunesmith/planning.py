@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from tunesmith.config import RunConfig, parse_setting
+from tunesmith import few_shot
+from tunesmith.config import NO_WAY, RunConfig, parse_setting
 from tunesmith.packing import Schedule
 from tunesmith.preparation import Setup, estimate_memory_bytes, evaluation_interval
 
@@ -22,16 +23,18 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
     tokens = sum(schedule.lengths_tokens)
     facts = {
         "task": f"{setup.task.title}, {setup.task.describe_labels(setup.labels)}",
-        "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), {len(setup.splits.dev):,} development",
+        "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), "
+        + (f"{len(setup.splits.dev):,} development" if setup.splits.held_out else "none held out"),
         "columns": _columns(setup),
         "model": f"{setup.base.name}, {'packed' if model.packed else 'padded'} execution on {model.device.type}, "
         f"{'bf16' if setup.precision == torch.bfloat16 else 'fp32'}",
+        **({} if setup.way is None else {"few rows": setup.way.title}),
         "method": f"{setup.method.title}, {_millions(trained)} of {_millions(_whole(setup))} parameters trained"
         + _vocabulary(setup),
         "learning rate": f"{setup.learning_rate.value:g} ({setup.learning_rate.reason}), {config.train.schedule}, "
         f"warm-up {config.train.warmup:.0%}",
         "steps": f"{schedule.total_steps:,}, {_size(setup)} each, {_epochs(schedule)}; "
-        f"a look at dev every {evaluation_interval(setup):,}",
+        f"a look at {'dev' if setup.splits.held_out else 'the training rows'} every {evaluation_interval(setup):,}",
         "memory": f"about {estimate_memory_bytes(setup) / 1e9:.1f} GB",
         "folder": str(folder),
     }
@@ -82,7 +85,9 @@ def full_command(setup: Setup, folder: Path) -> str:
     words = ["tunesmith", "fit", "--task", config.task.name, "--model", config.model.name]
     for flag, source in (("--train", config.data.train), ("--dev", config.data.dev)):
         words += [flag, source] if source else []
-    words += ["--method", config.method.name, "--out", str(folder)]
+    words += ["--method", config.method.name]
+    words += [] if config.few_shot.name == NO_WAY else ["--few-shot", config.few_shot.name]
+    words += ["--out", str(folder)]
     for setting, value in _settings(setup).items():
         words += ["--set", f"{setting}={value}"]
     return shlex.join(words)
@@ -90,7 +95,8 @@ def full_command(setup: Setup, folder: Path) -> str:
 
 def _settings(setup: Setup) -> Mapping[str, Any]:
     """Every setting that differs from its default, and the choices that were made for the user."""
-    config, default = setup.config, RunConfig()
+    config = setup.config
+    default = few_shot.with_defaults(RunConfig(task=config.task, few_shot=config.few_shot))
     chosen: dict[str, Any] = {
         f"data.columns.{field}": as_setting(column)
         for read in list(setup.splits.read.values())[:1]
@@ -103,7 +109,7 @@ def _settings(setup: Setup) -> Mapping[str, Any]:
             value = getattr(section, key)
             if value != getattr(plain, key) and (name, key) not in _FLAGS:
                 chosen[f"{name}.{key}"] = as_setting(value)
-    for name in ("task", "method"):
+    for name in ("task", "method", "few_shot"):
         chosen |= {f"{name}.{key}": as_setting(value) for key, value in getattr(config, name).options.items()}
     chosen.setdefault("train.learning_rate", f"{setup.learning_rate.value:g}")
     return chosen

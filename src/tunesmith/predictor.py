@@ -14,6 +14,7 @@ import torch
 from tunesmith import (
     abstaining,
     artifact_loading,
+    asking,
     calibrating,
     data,
     engine,
@@ -107,14 +108,7 @@ class Predictor:
         Raises:
             DataError: some are left over.
         """
-        fields = [column.name for column in self.task.columns if column.role == "text" and column.required]
-        if len(fields) == 1:
-            return list(texts)
-        if len(texts) % len(fields):
-            message = f"{len(texts)} texts came, wanted for each row {len(fields)}: {', '.join(fields)}"
-            raise DataError(message, fix="give them in this order, each in quotes")
-        starts = range(0, len(texts), len(fields))
-        return [dict(zip(fields, texts[start : start + len(fields)], strict=True)) for start in starts]
+        return asking.rows_of(texts, self.task.columns)
 
     def read(self, source: Any, options: data.ReadOptions | None = None) -> data.Rows:
         """Read all rows of a source; columns called as in training are taken first.

@@ -11,10 +11,20 @@ from typing import Any
 
 import torch
 
-from tunesmith import base_models, data, engine, inference, ledger, vocabulary
+from tunesmith import base_models, data, engine, few_shot, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
-from tunesmith.contracts import Encoded, JudgedTogether, Labels, Method, Prepares, Task
+from tunesmith.contracts import (
+    Encoded,
+    FindsHead,
+    GroupedObjective,
+    JudgedTogether,
+    Labels,
+    Method,
+    Prepares,
+    Task,
+    Way,
+)
 from tunesmith.errors import MethodError, ModelError
 from tunesmith.evaluation.scoring import find_judged
 from tunesmith.labelled_rows import Splits, find_answers
@@ -40,6 +50,8 @@ class Setup:
         config: the resolved configuration.
         task: what is learnt.
         method: how.
+        way: how with few rows; None: by the task's own loss.
+        objective: what the steps go by: the task, or what the way makes of it.
         splits: on what.
         labels: the answers of all splits, counted in the training rows.
         base: the base model's checked folder.
@@ -58,6 +70,8 @@ class Setup:
     config: RunConfig
     task: Task
     method: Method
+    way: Way | None
+    objective: GroupedObjective
     splits: Splits
     labels: Labels
     base: BaseModelFolder
@@ -96,6 +110,9 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         TunesmithError: the model, the method or the data do not fit together.
     """
     labels = find_answers(task, splits)
+    way = few_shot.make_way(config)
+    if way is not None:
+        way.check(task, labels)
     base = base_models.resolve(config.model.name, revision=config.model.revision)
     device = engine.choose_device(config.train.device)
     _refuse_four_bits(config, method, device)
@@ -117,7 +134,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         method.apply(model)
     model.to(device)
     compaction = _compact(config, model, [*train_items, *dev_items])
-    groups = group_items(train_items, task.groups(train_items))
+    objective = task if way is None else way.objective(task, train_items)
+    groups = group_items(train_items, objective.groups(train_items))
     section = config.train
     schedule = schedule_run(
         group_lengths(groups),
@@ -125,14 +143,17 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         section.seed,
         section.epochs,
         section.max_steps,
-        partial(engine.dealt_lengths, task, groups, section.seed) if _regroups(task, groups) else None,
+        partial(engine.dealt_lengths, objective, groups, section.seed) if _regroups(objective, groups) else None,
     )
     not_judged = _count_unjudged(task, splits.dev, labels)
-    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(dev_items), not_judged=not_judged)}
+    others = dev_items if splits.held_out else []
+    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(others), not_judged=not_judged)}
     return Setup(
         config=config,
         task=task,
         method=method,
+        way=way,
+        objective=objective,
         splits=splits,
         labels=labels,
         base=base,
@@ -143,7 +164,10 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         groups=groups,
         schedule=schedule,
         learning_rate=choose_learning_rate(
-            section.learning_rate, model.width, method.tags.learning_rate_factor, task.tags.learning_rate_limit
+            section.learning_rate,
+            model.width,
+            method.tags.learning_rate_factor,
+            task.tags.learning_rate_limit if way is None else way.learning_rate_limit,
         ),
         precision=precision,
         ledgers=ledgers,
@@ -193,6 +217,11 @@ def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Se
         if read.rejected
     ]
     notices += [sentence for read in splits.read.values() for sentence in _say_remarks(read)]
+    if not splits.held_out:
+        notices.append(
+            f"all {len(splits.train):,} rows are trained on and none judges the model; --dev FILE gives others, "
+            "--set data.dev_fraction=0.2 holds some out"
+        )
     missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
     if missing and labels.kind == "single":
         notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
@@ -265,18 +294,28 @@ def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
 
 def regroups(setup: Setup) -> bool:
     """Whether the training items are dealt into groups anew in each epoch; items that stand alone need it not."""
-    return _regroups(setup.task, setup.groups)
+    return _regroups(setup.objective, setup.groups)
 
 
-def _regroups(task: Task, groups: Sequence[Sequence[Encoded]]) -> bool:
-    return task.tags.regroups and any(len(group) > 1 for group in groups)
+def _regroups(objective: GroupedObjective, groups: Sequence[Sequence[Encoded]]) -> bool:
+    return objective.tags.regroups and any(len(group) > 1 for group in groups)
+
+
+def find_head(setup: Setup) -> None:
+    """Set the head to what the training rows say with the trunk as it is, where the way leaves that to each look."""
+    way: object = setup.way
+    if isinstance(way, FindsHead):
+        items, batch_tokens = setup.train_items, setup.config.evaluate.batch_tokens
+        vectors = inference.item_vectors(setup.model, setup.task, items, batch_tokens)
+        way.find_head(setup.model, vectors, [item.target for item in items])
 
 
 def evaluation_interval(setup: Setup) -> int:
     """Optimizer steps between two looks at the development rows."""
     section = setup.config.evaluate
     steps_in_epoch = math.ceil(setup.schedule.steps_in_epochs[0])
-    return section.steps or max(1, round(steps_in_epoch / section.per_epoch))
+    every_steps = section.steps or max(1, round(steps_in_epoch / section.per_epoch))
+    return every_steps if setup.way is None else min(every_steps, setup.schedule.total_steps)
 
 
 def estimate_memory_bytes(setup: Setup) -> int:

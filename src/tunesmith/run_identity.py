@@ -134,7 +134,7 @@ def make_facts(setup: Setup, identity: Identity) -> dict[str, Any]:
         "data": {
             "fingerprints": dict(setup.splits.fingerprints),
             "train_rows": len(setup.splits.train),
-            "dev_rows": len(setup.splits.dev),
+            "dev_rows": len(setup.splits.dev) if setup.splits.held_out else 0,
             "sources": {name: read.source for name, read in setup.splits.read.items()},
             "columns": dict(setup.splits.read["train"].mapping),
         },

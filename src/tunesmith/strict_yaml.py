@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -62,3 +63,51 @@ _StrictLoader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17
 _StrictLoader.add_implicit_resolver(
     _FLOAT, re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?$"), list("-+.0123456789")
 )
+
+
+@dataclass(frozen=True)
+class Located:
+    """A part of a YAML document that is all texts, and where it stands.
+
+    Attributes:
+        value: a text, a list of parts, or parts by key.
+        line: from 1.
+    """
+
+    value: str | list[Located] | dict[str, Located]
+    line: int
+
+
+def read_texts(text: str) -> Located | None:
+    """Parse one YAML document whose scalars are all taken as they are written: `no` and `1` are texts, too.
+
+    Returns:
+        None for an empty document.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, has an alias, or a key that is no text or stands twice.
+        RecursionError: it nests too deeply.
+
+    Example:
+        >>> read_texts("labels: [yes, no]").value["labels"].value[1]
+        Located(value='no', line=1)
+    """
+    node = _StrictLoader(text).get_single_node()
+    return None if node is None else _located(node)
+
+
+def _located(node: Any) -> Located:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        return Located(str(node.value), line)
+    if isinstance(node, yaml.SequenceNode):
+        return Located([_located(part) for part in node.value], line)
+    found: dict[str, Located] = {}
+    for key, part in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
+        if key.value in found:
+            message = f"the key {key.value!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+        found[key.value] = replace(_located(part), line=key.start_mark.line + 1)
+    return Located(found, line)

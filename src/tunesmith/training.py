@@ -45,6 +45,7 @@ class Course:
         headline: the score that picks the best weights.
         every_steps: steps between two looks.
         overwrite: whether the states of another run go.
+        looks_at: what the rows are that are looked at, in a word.
         rate_factor: multiplies the learning rate, by the name of a parameter.
     """
 
@@ -55,6 +56,7 @@ class Course:
     headline: str
     every_steps: int
     overwrite: bool = False
+    looks_at: str = "dev"
     rate_factor: Callable[[str], float] = alike
 
 
@@ -180,7 +182,7 @@ class Training:
             )
         else:
             self.state = replace(self.state, evaluations_without_gain=self.state.evaluations_without_gain + 1)
-        return Evaluated(self.state.step, scores, headline, is_best)
+        return Evaluated(self.state.step, scores, headline, is_best, self.course.looks_at)
 
     def _save_is_due(self, saved_at: float) -> bool:
         settings = self.course.job.settings

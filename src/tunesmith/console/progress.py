@@ -112,7 +112,7 @@ class Reporter:
         )
 
     def _show_evaluation(self, event: Evaluated) -> None:
-        line = Text(f"step {event.step:,}  dev {event.headline} {event.scores[event.headline]:.3f}")
+        line = Text(f"step {event.step:,}  {event.rows} {event.headline} {event.scores[event.headline]:.3f}")
         if "loss" in event.scores and event.headline != "loss":
             line.append(f"  loss {event.scores['loss']:.3f}")
         if event.is_best:

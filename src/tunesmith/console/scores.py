@@ -29,6 +29,8 @@ def describe_gain(metrics: Mapping[str, Any]) -> str:
     name = metrics["headline"]
     after = metrics["scores"][name]
     split = str(metrics["split"])
+    if split == "training":
+        return f"{name} {after['value']:.3f} on the {after['n']:,} rows it learnt from, which says little of others"
     rows = f"on {after['n']:,} " + ("development rows" if split == "dev" else f"rows of {printable(split)}")
     gain = metrics.get("gain")
     if gain is None:

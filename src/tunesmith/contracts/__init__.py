@@ -14,6 +14,8 @@ from tunesmith.contracts.protocols import (
     Converses,
     Deciding,
     Features,
+    FindsHead,
+    GroupedObjective,
     JudgedTogether,
     Method,
     Objective,
@@ -21,6 +23,7 @@ from tunesmith.contracts.protocols import (
     Prepares,
     RatesApart,
     Task,
+    Way,
     Writes,
 )
 
@@ -40,6 +43,8 @@ __all__ = [
     "Editable",
     "Encoded",
     "Features",
+    "FindsHead",
+    "GroupedObjective",
     "Groups",
     "HeadSpec",
     "JudgedTogether",
@@ -57,5 +62,6 @@ __all__ = [
     "StepReport",
     "Tags",
     "Task",
+    "Way",
     "Writes",
 ]

@@ -30,8 +30,10 @@ class HeadSpec:
         problem: Hugging Face's `problem_type`, which also picks the activation in its pipelines.
         pooling: "standard" (what that class does), "first", "last", "mean", "max", or "places" (the task reads the
             vectors at the places of its items).
-        form: "standard" (that class's own head), "mlp" (one hidden layer) or "crf" (scores of neighbouring tags);
-            the latter two load with tunesmith only. Of vectors also "normalized": they have length 1.
+        form: "standard" (that class's own head), "mlp" (one hidden layer), "unit" (a linear layer on vectors brought to
+            length 1) or "crf" (scores of neighbouring tags); all but the first load with tunesmith only. Of vectors
+            also "normalized": they have length 1; of "masked_lm" "cloze": the base model must bring it along, and
+            answers are read from it.
         vectors: vectors of the trunk that the head reads side by side; above 1 it is a linear layer of our own.
         added_tokens: tokens that the tokenizer gets, and the words whose mean vector each starts from.
     """

@@ -296,6 +296,59 @@ class Method(Protocol):
         ...
 
 
+class Way(Protocol):
+    """How a task is learnt from few labelled rows, in place of its own loss. One file each in `few_shot/`.
+
+    An instance holds its validated config.
+
+    Attributes:
+        tasks: the tasks that it can teach.
+        defaults: settings that a run has where the user leaves them open, as nested mappings.
+        learning_rate_limit: the default of full tuning is no higher.
+    """
+
+    name: str
+    title: str
+    Config: type[BaseModel]
+    config: Any
+    tasks: frozenset[str]
+    defaults: Mapping[str, Mapping[str, Any]]
+    learning_rate_limit: float
+
+    def check(self, task: Task, labels: Labels) -> None:
+        """Raise DataError where these answers, ConfigError where options of the task, do not go with it."""
+        ...
+
+    def objective(self, task: Task, items: Sequence[Encoded]) -> GroupedObjective:
+        """What the training items are learnt by."""
+        ...
+
+
+class GroupedObjective(Objective, Protocol):
+    """An objective that says which items belong together; a task is one."""
+
+    tags: Tags
+
+    def groups(self, items: Sequence[Encoded]) -> Groups:
+        """Which items stand in one group."""
+        ...
+
+
+@runtime_checkable
+class FindsHead(Protocol):
+    """What a way offers besides whose steps leave the head alone: it is found whenever the model is looked at."""
+
+    def find_head(self, model: Model, vectors: Any, targets: Sequence[Any]) -> None:
+        """Set the head's weights.
+
+        Args:
+            model: its trunk is left as it is.
+            vectors: (N, D) numpy array: what the head reads of each training item.
+            targets: (N,) what the items are to be answered with.
+        """
+        ...
+
+
 @runtime_checkable
 class RatesApart(Protocol):
     """A method whose parameters do not all learn at one rate."""

@@ -6,7 +6,7 @@ say, and can be made again at any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,19 @@ def _edition(material: Material, slices: Slices | None, words: Words, *, with_te
         "samples": metrics.get("samples", []) if with_texts else [],
         "slices": None if slices is None else describe_slices(slices, words),
         "trust": describe_trust(metrics, words),
-        "training": curves.training_figures(material.curves, material.trained["headline"], words),
+        "training": curves.training_figures(_told(material), material.trained["headline"], words),
         "data": provenance.describe_data(material, words),
         "ledger": provenance.describe_ledger(material, words, with_texts=with_texts),
         "cost": provenance.describe_cost(material),
         "making": provenance.describe_making(material),
     }
+
+
+def _told(material: Material) -> Sequence[Mapping[str, Any]]:
+    """The curves; looks at rows that are trained on would be taken for others."""
+    if material.trained.get("split") != "training":
+        return material.curves
+    return [entry for entry in material.curves if "dev" not in entry]
 
 
 def write_report(path: Path, page: str, *, overwrite: bool = False) -> None:

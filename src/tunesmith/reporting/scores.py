@@ -44,6 +44,10 @@ class System:
     is_model: bool
 
 
+OWN_ROWS = ("dev", "training")
+"""Splits that are rows of the run itself: "training" where none were held out."""
+
+
 def format_score(value: float, *, signed: bool = False) -> str:
     """Three decimals, of larger numbers four digits; a true minus sign.
 
@@ -59,7 +63,7 @@ def summarize(metrics: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """The headline with its interval, the gain in words, and what should be said beside it."""
     name = metrics["headline"]
     after, gain = metrics["scores"][name], metrics.get("gain")
-    is_dev = str(metrics["split"]) == "dev"
+    split = str(metrics["split"])
     file = Markup("<bdi>{}</bdi>").format(visible(bare_name(metrics["split"])))
     n = f"{after['n']:,}"
     return {
@@ -68,13 +72,13 @@ def summarize(metrics: Mapping[str, Any], words: Words) -> dict[str, Any]:
         "value": format_score(after["value"]),
         "low": format_score(after["low"]),
         "high": format_score(after["high"]),
-        "rows": words("rows.dev", n=n) if is_dev else words.rich("rows.file", n=n, file=file),
+        "rows": words(f"rows.{split}", n=n) if split in OWN_ROWS else words.rich("rows.file", n=n, file=file),
         "before": None if gain is None else format_score(after["value"] - gain["value"]),
         "gain": None if gain is None else format_score(gain["value"], signed=True),
         "gain_is": None if gain is None else _verdict(name, gain),
         "sentence": _sentence(name, after, gain, words),
         "rivals": [_title(metrics, key, words) for key in _rivals(metrics)],
-        "is_dev": is_dev,
+        "note": f"summary.{split}" if split in OWN_ROWS else None,
     }
 
 

@@ -164,8 +164,8 @@ def find_labels(labels: Sequence[Any], kind: str, separator: str) -> Labels:
     Raises:
         DataError: there is one class only, the column is free text, or no label is of that kind.
     """
-    if kind == "auto":
-        kind = guess_kind(labels, separator)
+    was_named = kind != "auto"
+    kind = kind if was_named else guess_kind(labels, separator)
     answers = _fitting_answers(labels, kind, separator)
     if kind == "number":
         mean = math.fsum(answers) / max(1, len(answers))
@@ -173,7 +173,7 @@ def find_labels(labels: Sequence[Any], kind: str, separator: str) -> Labels:
         return Labels((), (), kind, {"mean": mean, "deviation": spread, "low": min(answers), "high": max(answers)})
     found = Counter(name for answer in answers for name in ([answer] if kind == "single" else answer))
     counts = _merge_spellings(found)
-    _check_classes(counts, len(labels))
+    _check_classes(counts, len(labels), was_named=was_named)
     numeric = all(as_number(name) is not None for name in counts)
     names = sorted(counts, key=float) if numeric else sorted(counts)
     return Labels(tuple(names), tuple(counts[name] for name in names), kind)
@@ -191,16 +191,17 @@ def _fitting_answers(labels: Sequence[Any], kind: str, separator: str) -> list[A
     return answers
 
 
-def _check_classes(counts: Mapping[str, int], rows: int) -> None:
+def _check_classes(counts: Mapping[str, int], rows: int, *, was_named: bool) -> None:
     if len(counts) < 2:
         raise DataError(
             f"the label column holds one class only: {next(iter(counts), '')!r}",
             fix="give rows of at least two classes, or name the right column: --set data.columns.label=NAME",
         )
-    if len(counts) > 50 and len(counts) > rows / 2:
+    if len(counts) > 50 and len(counts) > rows / 2 and not was_named:
         raise DataError(
             f"the label column has {len(counts):,} different values in {rows:,} rows and looks like free text",
-            fix="name the right column: --set data.columns.label=NAME",
+            fix="name the right column: --set data.columns.label=NAME; or say that they are classes: "
+            "--set task.kind=single",
         )
 
 

@@ -34,7 +34,12 @@ from tunesmith.contracts import (
 from tunesmith.errors import DataError
 from tunesmith.losses import classification_loss, multi_label_loss, squared_error
 from tunesmith.model import Model
-from tunesmith.tasks import classification_baselines, classification_beliefs, classification_labels
+from tunesmith.tasks import (
+    classification_baselines,
+    classification_beliefs,
+    classification_cloze,
+    classification_labels,
+)
 from tunesmith.tasks.answer_words import name_range, name_some
 from tunesmith.tasks.classification_prediction import ClassificationPrediction, confusion, make_answer
 from tunesmith.tasks.token_sequences import encode_texts, encode_windows
@@ -60,8 +65,14 @@ class ClassificationConfig(Section):
     """How token vectors become one; anything but standard loads with tunesmith only."""
     long_texts: Literal["cut", "windows"] = "cut"
     """cut: the end of a text that is too long is lost; windows: all of it is read, the mean over windows answers."""
-    head: Literal["standard", "mlp"] = "standard"
-    """standard: the Hugging Face head; mlp: one hidden layer, loads with tunesmith only."""
+    head: Literal["standard", "mlp", "unit", "cloze"] = "standard"
+    """standard: the Hugging Face head; mlp: one hidden layer; unit: a linear layer on vectors of length 1; cloze: a
+    masked language model's own head finds the word of the class in a template. All but the first load with tunesmith
+    only."""
+    template: str = ""
+    """Of head cloze: the wording, with {text} and {mask}, of pairs also {text_b}; default: a sentence on the topic."""
+    words: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Of head cloze: class → the word or words that stand for it; default: its name."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread over all classes."""
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
@@ -93,6 +104,12 @@ class TextClassification:
 
     def __init__(self, config: ClassificationConfig) -> None:
         self.config = config
+        if self._is_cloze:
+            classification_cloze.check_options(config)
+
+    @property
+    def _is_cloze(self) -> bool:
+        return self.config.head == "cloze"
 
     def headline(self, labels: Labels) -> str:
         """accuracy for one label, macro_f1 for several, spearman for numbers."""
@@ -110,7 +127,11 @@ class TextClassification:
 
     def labels(self, rows: Sequence[Any]) -> Labels:
         """Find the classes (in order) or the statistics of a number."""
-        return classification_labels.find_labels([row.label for row in rows], self.config.kind, self.config.separator)
+        given = [row.label for row in rows]
+        labels = classification_labels.find_labels(given, self.config.kind, self.config.separator)
+        if self._is_cloze:
+            classification_cloze.check_labels(labels, self.config.words)
+        return labels
 
     def describe_labels(self, labels: Labels) -> str:
         """The answers, for the plan."""
@@ -119,7 +140,9 @@ class TextClassification:
         return name_some(labels, "labels, several a row" if labels.kind == "multi" else "classes")
 
     def head(self, labels: Labels) -> HeadSpec:
-        """A sequence head with one output a class, or one for a number."""
+        """A sequence head with one output a class, or one for a number; of a cloze that of the language model."""
+        if self._is_cloze:
+            return classification_cloze.HEAD
         problem = {"single": "single_label", "multi": "multi_label"}.get(labels.kind)
         return HeadSpec(
             kind="sequence",
@@ -133,6 +156,8 @@ class TextClassification:
         """One sequence a row; a pair stands in one sequence with the tokenizer's separator."""
         texts = [self.texts(row) for row in rows]
         targets = [None if row.label is None else self._target(row.label, context.labels) for row in rows]
+        if self._is_cloze:
+            return classification_cloze.encode(texts, targets, context, first_row, self.config)
         encode = encode_windows if self.config.long_texts == "windows" else encode_texts
         return encode(texts, targets, context, first_row)
 
@@ -174,7 +199,9 @@ class TextClassification:
             model.start_from(classification_labels.log_odds(labels))
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
-        """logits (S, C) and the pooled vectors (S, D)."""
+        """logits (S, C) and the pooled vectors (S, D); of a cloze the logits alone, one row an item."""
+        if self._is_cloze:
+            return classification_cloze.forward(model, batch)
         vectors = model.pool(model.trunk(batch), batch)
         return {"logits": model.sequence_logits(vectors), "vectors": vectors}
 
