@@ -130,6 +130,7 @@ def test_the_command_prints_the_table_and_one_object(rows: Path, tiny_bert: Path
         (["head"], ("method.rank=2",), "none of head has this option"),
         (["head"], ("output.folder=x",), "no effect here"),
         (["head"], ("method.name=lora",), "no effect here"),
+        (["head"], ("data.dev_fraction=0",), "none are held out"),
     ],
 )
 def test_mistakes_are_told_before_the_first_fit(

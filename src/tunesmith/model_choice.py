@@ -101,6 +101,8 @@ def _prepare(source: Any, settings: Sequence[str]) -> _Trial:
     config = settle_task(resolve_config(named, settings=settings), rows)
     task = make_task(config.task.name, config.task.options)
     splits = read_splits(config, task, rows)
+    if not splits.held_out:
+        raise ConfigError("models are compared on development rows, and none are held out", fix="--set data.dev=FILE")
     labels = find_answers(task, splits)
     golds = [task.gold(row, labels) for row in splits.dev]
     return _Trial(config, task, splits, labels, golds, engine.choose_device(config.train.device))
