@@ -218,6 +218,29 @@ def test_other_tasks(family: str, task: str, tmp_path: Path) -> None:
     assert api.load(tmp_path / "exported").artifact.facts["stores"] == "whole"
 
 
+@pytest.mark.usefixtures("broken")
+def test_a_broken_merge_of_a_model_that_writes_is_refused(tmp_path: Path) -> None:
+    """Its outputs are sums and hidden states; the scores of the vocabulary are compared as well."""
+    trunk = make_tiny_trunk(tmp_path / "trunk", "llama")
+    rows = [{"text": row["text"], "target": row["label"]} for row in make_rows(12)]
+    config = {"model": {"name": str(trunk)}, "task": {"name": "text-to-text"}, "method": {"name": "lora"}}
+    options = ["train.max_steps=3", "evaluate.baselines=false", "evaluate.resamples=100", "train.learning_rate=0.01"]
+    api.fit(rows, dev=rows, out=tmp_path / "run", config=config, settings=options)
+    with pytest.raises(GateError, match=r"(logits|hidden) of line"):
+        exporting.export(tmp_path / "run", tmp_path / "exported", rows=rows)
+    assert not (tmp_path / "exported").exists()
+
+
+def test_an_interruption_leaves_nothing(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "load_published", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        exporting.export(tuned, tmp_path / "exported", rows=UNLABELLED)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_many_rows_are_thinned_evenly(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "MOST_ROWS", 4)
     assert exporting.export(tuned, tmp_path / "exported", rows=UNLABELLED).rows == 4
