@@ -275,8 +275,22 @@ def few_shot() -> dict[str, str]:
     return figures
 
 
+def augmented() -> dict[str, str]:
+    """Accuracy with and without new rows, and the paired difference, from augment.json."""
+    figures: dict[str, str] = {}
+    for shots, found in (read_result("augment") or {"summary": {}})["summary"].items():
+        for arm in ("none", "words"):
+            if arm in found:
+                figures[f"augment {shots} {arm}"] = f"{found[arm]['mean']:.3f} ± {found[arm]['deviation']:.3f}"
+        if "difference" in found:
+            gain = found["difference"]
+            figures[f"augment {shots} difference"] = interval(gain, "+")
+            figures[f"augment {shots} better"] = f"{gain['better']} of {gain['draws']}"
+    return figures
+
+
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot)
+PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot, augmented)
 
 
 def main() -> None:
