@@ -34,7 +34,7 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
         dev: Annotated[str | None, typer.Option(help="Development file; default: a part of the training file.")] = None,
         method: Annotated[str | None, typer.Option(help="How it is tuned, such as lora; default: full.")] = None,
         few_shot: Annotated[
-            str | None, typer.Option("--few-shot", metavar="WAY", help="With few labelled rows: contrastive.")
+            str | None, typer.Option("--few-shot", metavar="WAY", help="With few labelled rows: contrastive or pet.")
         ] = None,
         out: Annotated[str | None, typer.Option(help="The model's folder; default: runs/<task>-<hash>.")] = None,
         config: Annotated[str | None, typer.Option(metavar="FILE", help="Settings as a YAML file.")] = None,
