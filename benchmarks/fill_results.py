@@ -267,19 +267,36 @@ def few_shot() -> dict[str, str]:
     for place, arms in summarize((read_result("few_shot") or {"cells": {}})["cells"]).items():
         for arm, found in arms.items():
             if arm == "difference":
-                figures[f"few_shot {place} difference"] = interval(found, "+")
+                few = f"{found['value']:+.3f} ({found['draws']} of the draws)"  # too few for an interval over draws
+                figures[f"few_shot {place} difference"] = interval(found, "+") if found["draws"] > 2 else few
             else:
                 alone = (
                     f"{found['mean']:.3f}" if found["draws"] == 1 else f"{found['mean']:.3f} ± {found['deviation']:.3f}"
                 )
                 figures[f"few_shot {place} {arm}"] = alone
+        counts = [arms[arm]["draws"] if arm in arms else 0 for arm in ("contrastive", "setfit")]
+        figures[f"few_shot {place} draws"] = ", ".join(map(str, counts))
         seconds = [arms[arm].get("cpu_s") if arm in arms else None for arm in ("setfit", "contrastive")]
         figures[f"few_shot {place} seconds"] = ", ".join("–" if one is None else f"{one:.0f}" for one in seconds)
     return figures
 
 
+def augmented() -> dict[str, str]:
+    """Accuracy with and without new rows, and the paired difference, from augment.json."""
+    figures: dict[str, str] = {}
+    for shots, found in (read_result("augment") or {"summary": {}})["summary"].items():
+        for arm in ("none", "words"):
+            if arm in found:
+                figures[f"augment {shots} {arm}"] = f"{found[arm]['mean']:.3f} ± {found[arm]['deviation']:.3f}"
+        if "difference" in found:
+            gain = found["difference"]
+            figures[f"augment {shots} difference"] = interval(gain, "+")
+            figures[f"augment {shots} better"] = f"{gain['better']} of {gain['draws']}"
+    return figures
+
+
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot)
+PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot, augmented)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.command_basics import Abstain, Guarded, Overwrite, Settings, SkipBad, read_options, task_options
+from tunesmith.commands.basics import Abstain, Guarded, Overwrite, Settings, SkipBad, read_options, task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
