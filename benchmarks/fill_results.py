@@ -151,8 +151,11 @@ def zero_shot() -> dict[str, str]:
     """Accuracy of base models that answer by themselves, and what is found of each topic, from zero_shot.json."""
     figures: dict[str, str] = {}
     for name, run in (read_result("zero_shot") or {"runs": {}})["runs"].items():
-        figures[f"zero_shot {name}"] = interval(run["accuracy"])
-        figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
+        for way, found in run.get("draws", {}).items():
+            figures[f"zero_shot {name} {way}"] = f"{statistics.fmean(found):.3f} ({min(found):.3f}–{max(found):.3f})"
+        if "recall" in run:
+            figures[f"zero_shot {name}"] = interval(run["accuracy"])
+            figures |= {f"zero_shot {name} {label}": f"{share:.3f}" for label, share in run["recall"].items()}
     return figures
 
 
@@ -278,8 +281,22 @@ def few_shot() -> dict[str, str]:
     return figures
 
 
+def augmented() -> dict[str, str]:
+    """Accuracy with and without new rows, and the paired difference, from augment.json."""
+    figures: dict[str, str] = {}
+    for shots, found in (read_result("augment") or {"summary": {}})["summary"].items():
+        for arm in ("none", "words"):
+            if arm in found:
+                figures[f"augment {shots} {arm}"] = f"{found[arm]['mean']:.3f} ± {found[arm]['deviation']:.3f}"
+        if "difference" in found:
+            gain = found["difference"]
+            figures[f"augment {shots} difference"] = interval(gain, "+")
+            figures[f"augment {shots} better"] = f"{gain['better']} of {gain['draws']}"
+    return figures
+
+
 TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
-PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot)
+PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot, augmented)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@
 - made: `tunesmith pretrain` trains a masked and a causal language model on made-up lines: of four topics each has
   twelve made-up words, and each line ends in saying its topic. The models see no labelled row; new texts of the same
   words are told apart by the template alone. Topics are not equally frequent in the lines, but they are in the test.
+- made few: the same masked model fitted to eight labelled rows a topic, three draws: by `--few-shot pet`, and with a
+  new head for as many passes.
 
 Run: python -m benchmarks.zero_shot --data DIR [--only NAME …]
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import subprocess
 import tempfile
 import time
@@ -38,7 +41,11 @@ OWN_SHARE = 0.85
 """Of the words of a text, those of its own topic; the others are of any."""
 FRAMES = ("the {} and the {}.", "a {} of the {}.", "no {} but a {}.")
 CLOSE = "{text} This text is about {mask}."
+NEW_HEAD = {"data.dev_fraction": 0, "train.epochs": 40, "train.max_steps": 250, "evaluate.steps": 250}
+"""What `--few-shot pet` sets, for a new head."""
 LINES = 3000
+SHOTS, DRAWS = 8, 3
+"""Labelled rows of each topic that few-shot learning gets, and how often they are drawn."""
 TEST_ROWS = 400
 """Of each, in the made part; as many of each topic."""
 SMALL = {
@@ -53,7 +60,7 @@ SMALL = {
     "evaluate.steps": 100_000,
 }
 TRAINED = {
-    "mlm": {"train.epochs": 25, "train.learning_rate": 3e-3, "objective.mask_rate": 0.25},
+    "mlm": {"train.epochs": 60, "train.learning_rate": 3e-3, "objective.mask_rate": 0.25},
     "clm": {"train.epochs": 10, "train.learning_rate": 3e-3},
 }
 
@@ -83,9 +90,9 @@ def made_lines(count: int) -> list[str]:
     return [CLOSE.format(text=made_text(topic, drawn), mask=topic) for topic in topics]
 
 
-def made_rows(count: int) -> list[dict[str, str]]:
+def made_rows(count: int, seed: str = "new rows") -> list[dict[str, str]]:
     """Texts to be told apart, as many of each topic."""
-    drawn = random.Random("new rows")
+    drawn = random.Random(seed)
     return [{"text": made_text(topic, drawn), "label": topic} for topic in list(TOPICS) * (count // len(TOPICS))]
 
 
@@ -128,7 +135,7 @@ def made(arguments: argparse.Namespace, scratch: Path, objective: str) -> dict[s
     corpus, rows = scratch / "lines.txt", made_rows(TEST_ROWS)
     corpus.write_text("".join(f"{line}\n" for line in made_lines(LINES)), encoding="utf-8")
     path = scratch / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_rows(path, rows)
     settings = {**SMALL, **TRAINED[objective]}
     trained = tunesmith_cli.pretrain([corpus], scratch / objective, ["--objective", objective], settings)
     template = CLOSE if objective == "mlm" else CLOSE.removesuffix(".")
@@ -137,7 +144,38 @@ def made(arguments: argparse.Namespace, scratch: Path, objective: str) -> dict[s
     return {"settings": settings, "lines": LINES, "loss": loss, **judge(rows, labels), "command_s": seconds}
 
 
-PARTS = {"ag_news names": ag_news, "ag_news descriptions": ag_news, "made mlm": made, "made clm": made}
+def few(arguments: argparse.Namespace, scratch: Path, name: str) -> dict[str, Any]:
+    """Fit the masked model to a few labelled rows, by its own head and by a new one; judged on the same texts."""
+    corpus, test = scratch / "lines.txt", scratch / "rows.jsonl"
+    corpus.write_text("".join(f"{line}\n" for line in made_lines(LINES)), encoding="utf-8")
+    write_rows(test, made_rows(TEST_ROWS))
+    tunesmith_cli.pretrain([corpus], scratch / "base", ["--objective", "mlm"], {**SMALL, **TRAINED["mlm"]})
+    draws: dict[str, list[float]] = {"pet": [], "head": []}
+    for draw in range(DRAWS):
+        path = scratch / f"few-{draw}.jsonl"
+        write_rows(path, made_rows(SHOTS * len(TOPICS), f"few rows {draw}"))
+        for way, found in draws.items():
+            out = scratch / f"{way}-{draw}"
+            options: dict[str, str | Path] = {"model": scratch / "base", "train": path, "out": out}
+            options |= {"few-shot": "pet"} if way == "pet" else {}
+            tunesmith_cli.fit({**options, "task": "text-classification"}, NEW_HEAD if way == "head" else {})
+            found.append(tunesmith_cli.evaluate(out, test)["scores"]["accuracy"]["value"])
+    means = {way: statistics.fmean(found) for way, found in draws.items()}
+    return {"rows_a_topic": SHOTS, "draws": draws, "means": means, "accuracy": {"value": means["pet"]}}
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Rows as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+PARTS = {
+    "ag_news names": ag_news,
+    "ag_news descriptions": ag_news,
+    "made mlm": made,
+    "made clm": made,
+    "made few": few,
+}
 
 
 def main() -> None:

@@ -382,3 +382,11 @@ def test_fit_takes_an_augmented_file(tiny_bert: Path, tmp_path: Path) -> None:
     facts = json.loads((result.folder / "tunesmith.json").read_text())
     assert facts["data"]["dev_rows"] == len(split(ROWS).dev)
     assert facts["data"]["train_rows"] > 100
+
+
+def test_where_nothing_is_held_out_original_rows_stand_in(tmp_path: Path) -> None:
+    made = augmented(ROWS, tmp_path / "out.jsonl")
+    found = split(tmp_path / "out.jsonl", dev_fraction=0)
+    assert not found.held_out
+    assert len(found.train) == len(made)
+    assert [row.text for row in found.dev] == [row["text"] for row in ROWS]

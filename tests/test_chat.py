@@ -14,8 +14,9 @@ import torch
 from typer.testing import CliRunner
 
 from tests.tiny import make_tiny_trunk
-from tunesmith import api, base_models, chat_command, chatting, generation, inference, ledger
+from tunesmith import api, base_models, chatting, generation, inference, ledger
 from tunesmith.cli import app
+from tunesmith.commands import chat as chat_command
 from tunesmith.contracts import IGNORED, Encoded, Labels, Task
 from tunesmith.errors import ConfigError, DataError, ModelError
 from tunesmith.model import Model

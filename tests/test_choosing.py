@@ -130,6 +130,7 @@ def test_the_command_prints_the_table_and_one_object(rows: Path, tiny_bert: Path
         (["head"], ("method.rank=2",), "none of head has this option"),
         (["head"], ("output.folder=x",), "no effect here"),
         (["head"], ("method.name=lora",), "no effect here"),
+        (["head"], ("data.dev_fraction=0",), "none are held out"),
     ],
 )
 def test_mistakes_are_told_before_the_first_fit(
@@ -231,3 +232,15 @@ def test_tasks_without_a_score_before_training_get_the_other_columns(tiny_bert: 
     assert found["candidates"][0]["score"] is None
     assert found["candidates"][0]["tokens_per_row"] > 5
     assert found["recommendation"]["model"] is None
+
+
+def test_a_model_that_cannot_read_the_texts_is_not_recommended(tiny_bert: Path, tmp_path: Path) -> None:
+    """Whatever its probe scores; where no other is left, it is said."""
+    rows = [{"text": f"Zug {row['text'][::-1]}", "label": row["label"]} for row in make_rows(60)]
+    able = make_tiny_trunk(tmp_path / "able", texts=[row["text"] for row in rows])
+    settings = ["evaluate.resamples=100"]
+    found = model_choice.compare_models(rows, [str(tiny_bert), str(able)], settings=settings)
+    assert found["recommendation"]["model"] == str(able)
+    assert f"{tiny_bert} does not know" in found["recommendation"]["why"]
+    alone = model_choice.compare_models(rows, [str(tiny_bert)], settings=settings)
+    assert "look for another" in alone["recommendation"]["why"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import doctest
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import tunesmith as ts
 from tests.test_zero_shot import make_language_model
 from tests.tiny import make_rows, make_tiny_trunk
-from tunesmith import base_models, inference
+from tunesmith import base_models, cli, inference
 from tunesmith.contracts import Labels
 from tunesmith.errors import ConfigError, DataError, ModelError
 from tunesmith.model_loading import load_model
@@ -44,6 +46,28 @@ def test_it_learns(masked_model: Path, tmp_path: Path) -> None:
     settings += [f"model.name={masked_model}", "train.epochs=30", "train.learning_rate=5e-3"]
     ts.fit(make_rows(96, ("bad", "good")), out=tmp_path / "run", settings=settings)
     assert ts.evaluate(tmp_path / "run", make_rows(20, ("bad", "good")))["scores"]["accuracy"]["value"] > 0.9
+
+
+def test_few_shot_pet_is_a_cloze_that_holds_nothing_out(masked_model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "few.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in ROWS[:8]), encoding="utf-8")
+    words = ["fit", rows, "--few-shot", "pet", "--model", masked_model, "--out", tmp_path / "run"]
+    done = CliRunner().invoke(cli.app, [*map(str, words), "--set", "train.epochs=2"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "run" / "tunesmith.json").read_text(encoding="utf-8"))
+    assert facts["head"]["form"] == "cloze"
+    assert facts["data"]["dev_rows"] == 0
+    assert ts.load(tmp_path / "run").predict(["the meal was good"])[0].label in ("good", "bad")
+
+
+def test_pet_refuses_another_head_and_a_model_without_its_own(masked_model: Path, tmp_path: Path) -> None:
+    settings = ["few_shot.name=pet", f"model.name={masked_model}"]
+    with pytest.raises(ConfigError, match=r"--few-shot pet is task\.head=cloze"):
+        ts.fit(ROWS, out=tmp_path / "run", settings=[*settings, "task.head=mlp"])
+    with pytest.raises(ModelError, match="brings no trained head"):
+        ts.fit(
+            ROWS, out=tmp_path / "run", settings=["few_shot.name=pet", f"model.name={make_tiny_trunk(tmp_path / 'b')}"]
+        )
 
 
 def test_before_training_it_answers_as_zero_shot_does(masked_model: Path) -> None:

@@ -12,9 +12,10 @@ import torch
 import transformers
 from typer.testing import CliRunner, Result
 
+from tests.contracts.harness import EACH_SAMPLE, Sample, kinds_of, make_config, make_trunks
 from tests.test_artifact import ROWS, TEXTS, fit
 from tests.tiny import make_rows, make_tiny_trunk
-from tunesmith import api, artifact, data, exporting, inference
+from tunesmith import api, artifact, data, exporting, fitting, inference
 from tunesmith.cli import app
 from tunesmith.errors import DataError, GateError, MethodError, ModelError, UserError
 from tunesmith.licences import licence_files, stated_licence
@@ -26,6 +27,8 @@ from tunesmith.packing import pack
 
 STEEP = ("train.learning_rate=0.01", "train.max_steps=4")
 """Changes large enough to be lost visibly."""
+MERGED = next(name for name, method in METHODS.items() if method.tags.mergeable and method.tags.stores == "adapter")
+"""A method whose change stands beside the weights until it is merged."""
 UNLABELLED = [{"text": row["text"]} for row in make_rows(9)]
 
 
@@ -201,21 +204,51 @@ def test_rows_are_those_of_the_run_unless_given(tiny_bert: Path, tmp_path: Path)
     assert "--rows" in str(caught.value.fix)
 
 
-@pytest.mark.parametrize(
-    ("family", "task"), [("llama", "text-to-text"), ("bart", "text-to-text"), ("bert", "embedding")]
-)
-def test_other_tasks(family: str, task: str, tmp_path: Path) -> None:
-    """Models that write are compared by their scores of the vocabulary; vectors by themselves."""
-    trunk = make_tiny_trunk(tmp_path / "trunk", family)
+@pytest.fixture(scope="module")
+def trunks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_trunks(tmp_path_factory.mktemp("trunks"))
+
+
+@pytest.mark.parametrize("sample", EACH_SAMPLE)
+def test_models_of_every_task_are_exported_or_refused(sample: Sample, trunks: dict[str, Path], tmp_path: Path) -> None:
+    """Of those that write, the scores of the vocabulary are compared; heads of our own have no class there."""
+    for kind in kinds_of(sample, MERGED)[:1]:
+        settings = ("train.max_steps=3", "train.learning_rate=0.01", f"output.folder={tmp_path / kind}")
+        config = make_config(sample, MERGED, trunks[kind], *settings, "output.report=none")
+        list(fitting.run(config, sample.rows, sample.rows, in_one_go=True))
+        out = tmp_path / f"{kind}-exported"
+        head = artifact.read_artifact(tmp_path / kind).head
+        if not head.is_standard and head.kind != "vectors":
+            with pytest.raises(ModelError, match="no class for"):
+                exporting.export(tmp_path / kind, out, rows=sample.rows)
+            continue
+        done = exporting.export(tmp_path / kind, out, rows=sample.rows)
+        assert 0 < done.largest.value <= exporting.TOLERANCE
+        assert done.rows == len(sample.rows)
+        assert api.load(out).artifact.facts["stores"] == "whole"
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_merge_of_a_model_that_writes_is_refused(tmp_path: Path) -> None:
+    """Its outputs are sums and hidden states; the scores of the vocabulary are compared as well."""
+    trunk = make_tiny_trunk(tmp_path / "trunk", "llama")
     rows = [{"text": row["text"], "target": row["label"]} for row in make_rows(12)]
-    if task == "embedding":
-        rows = [{"text_a": row["text"], "text_b": row["target"]} for row in rows]
-    config = {"model": {"name": str(trunk)}, "task": {"name": task}, "method": {"name": "lora"}}
-    options = ["train.max_steps=3", "evaluate.baselines=false", "evaluate.resamples=100", "train.precision=fp32"]
-    api.fit(rows, dev=rows, out=tmp_path / "run", config=config, settings=[*options, "train.learning_rate=0.01"])
-    done = exporting.export(tmp_path / "run", tmp_path / "exported", rows=rows)
-    assert done.largest.value <= 1e-5
-    assert api.load(tmp_path / "exported").artifact.facts["stores"] == "whole"
+    config = {"model": {"name": str(trunk)}, "task": {"name": "text-to-text"}, "method": {"name": "lora"}}
+    options = ["train.max_steps=3", "evaluate.baselines=false", "evaluate.resamples=100", "train.learning_rate=0.01"]
+    api.fit(rows, dev=rows, out=tmp_path / "run", config=config, settings=options)
+    with pytest.raises(GateError, match=r"(logits|hidden) of line"):
+        exporting.export(tmp_path / "run", tmp_path / "exported", rows=rows)
+    assert not (tmp_path / "exported").exists()
+
+
+def test_an_interruption_leaves_nothing(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "load_published", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        exporting.export(tuned, tmp_path / "exported", rows=UNLABELLED)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_rows_are_thinned_evenly(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,29 +45,17 @@ LAYERS = [
     {"abstaining", "checking", "judging", "planning", "prompting", "run_identity"},
     {"fitting", "predictor", "pretraining"},
     {"trackers", "console", "exporting", "output_filter", "prediction_files"},
-    {"api", "check_report", "choice_reports", "command_basics", "compare_report", "method_bench"} | {"model_choice"},
+    {"api", "check_report", "choice_reports", "compare_report", "method_bench"} | {"model_choice"},
     {"augmenting", "comparing", "demo", "estimator", "reports", "serving", "triples"},
     {"harm"},
-    {
-        "augment_command",
-        "bench_command",
-        "chat_command",
-        "export_command",
-        "harm_command",
-        "judge_commands",
-        "new_command",
-        "predict_command",
-        "pretrain_commands",
-        "serve_commands",
-    },
+    {"commands"},
     {"cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 ENTRY_POINTS = {"__init__", "__main__"}  # the public names and `python -m tunesmith` stand above all layers
 OWNERS = {
     "transformers": {"model", "model_loading", "architectures", "four_bits", "generation"},
-    "typer": {"cli", "command_basics", "judge_commands", "new_command", "predict_command", "pretrain_commands"}
-    | {"augment_command", "bench_command", "chat_command", "export_command", "harm_command", "serve_commands"},
+    "typer": {"cli", "commands"},
 }
 NAMELESS = ["engine.py", "checkpoint.py", "artifact.py", "artifact_loading.py", "stored_weights.py"]
 FILES = [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in sorted(PACKAGE.rglob("*.py"))]

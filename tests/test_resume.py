@@ -158,6 +158,7 @@ CHANGES = {
     "model.revision": "main",
     "model.max_tokens": 20,
     "model.dropout": 0.2,
+    "model.load_in": "4bit",
     "task.name": None,  # the only one yet
     "method.name": "head",
     "few_shot.name": None,  # it changes other settings as well; tested in test_few_shot
@@ -180,6 +181,7 @@ CHANGES = {
     "train.schedule": "cosine",
     "train.warmup": 0.1,
     "train.layer_decay": 0.9,
+    "train.unfreeze": 0.5,
     "train.clip": 0.5,
     "train.patience": 3,
     "train.seed": 14,

@@ -164,13 +164,14 @@ def _choose_rows(predictor: Predictor, source: Any, options: data.ReadOptions | 
         rows, names, named = read.rows, [f"line {line}" for line in read.lines], read.source
     else:
         try:
-            rows = predictor.read_splits().dev
+            splits = predictor.read_splits()
         except UserError as error:
             raise DataError(
                 f"there are no rows to compare the models on: {error.message}",
                 fix="--rows FILE, with rows such as the model answers",
             ) from error
-        names, named = [f"row {place + 1}" for place in range(len(rows))], "development rows"
+        rows, named = splits.dev, "development rows" if splits.held_out else "training rows"
+        names = [f"row {place + 1}" for place in range(len(rows))]
     count = min(len(rows), MOST_ROWS)
     places = [place * len(rows) // count for place in range(count)]
     picked = [rows[place] for place in places]

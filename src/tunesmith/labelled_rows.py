@@ -64,7 +64,9 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     fingerprints = {name: part.fingerprint for name, part in read.items()}
     given, rows, lines = read.get("dev", read["train"]), read["train"].rows, read["train"].lines
     if "dev" not in read and section.dev_fraction == 0:
-        return Splits(rows, rows, read, fingerprints, lines, given.groups, held_out=False)
+        own = [rows[place] for place in _originals(given)] if given.origins.ways else rows
+        groups = given.groups if len(own) == len(rows) else {}
+        return Splits(rows, own, read, fingerprints, lines, groups, held_out=False)
     if "dev" in read:
         kept, held = list(range(len(rows))), _originals(given)
         if not held:

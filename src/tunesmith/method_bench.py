@@ -116,6 +116,8 @@ def make_plan(
     base_models.resolve(config.model.name, revision=config.model.revision)
     task = make_task(config.task.name, config.task.options)
     splits = read_splits(config, task)
+    if not splits.held_out:
+        raise ConfigError("methods are compared on development rows, and none are held out", fix="--set data.dev=FILE")
     folder = choose_folder(config, splits) if out is None else Path(out)
     if out is None:
         folder = folder.with_name(f"bench-{folder.name}")

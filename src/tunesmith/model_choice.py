@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from tunesmith import base_models, engine, inference, judging
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.checking.sampling import Drawn
-from tunesmith.checking.tokens import Reader, describe_tokens, read_tokens
+from tunesmith.checking.tokens import UNKNOWN_SHARE, Reader, describe_tokens, read_tokens
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Labels, Task
 from tunesmith.errors import ConfigError, DataError, UserError
@@ -101,6 +101,8 @@ def _prepare(source: Any, settings: Sequence[str]) -> _Trial:
     config = settle_task(resolve_config(named, settings=settings), rows)
     task = make_task(config.task.name, config.task.options)
     splits = read_splits(config, task, rows)
+    if not splits.held_out:
+        raise ConfigError("models are compared on development rows, and none are held out", fix="--set data.dev=FILE")
     labels = find_answers(task, splits)
     golds = [task.gold(row, labels) for row in splits.dev]
     return _Trial(config, task, splits, labels, golds, engine.choose_device(config.train.device))
@@ -185,13 +187,16 @@ def _conclude(trial: _Trial, found: Mapping[str, dict[str, Any]], judged: Mappin
     if judged:
         metric = next(iter(judged.values())).headline
         draws = trial.config.evaluate.resamples
-        costs = {name: (found[name]["bytes"],) for name in judged}
-        choice = choose_cheapest(judged, costs, trial.task, trial.labels, metric=metric, resamples=draws)
+        able = {name: of for name, of in judged.items() if (found[name]["unknown_share"] or 0.0) <= UNKNOWN_SHARE}
+        able = able or dict(judged)
+        costs = {name: (found[name]["bytes"],) for name in able}
+        choice = choose_cheapest(able, costs, trial.task, trial.labels, metric=metric, resamples=draws)
         for name, evaluation in judged.items():
             gap = choice.differences.get(name)
             found[name]["score"] = vars(evaluation.scores[metric])
             found[name]["difference"] = None if gap is None else gap.to_json()
-        recommendation = {"model": choice.chosen, "best": choice.best, "why": _explain(choice, found, metric)}
+        why = "; ".join([_explain(choice, found, metric), *_warn(choice.chosen, found, judged.keys() - able.keys())])
+        recommendation = {"model": choice.chosen, "best": choice.best, "why": why}
     order = sort_by_score(judged, metric) if judged else []
     order += sorted((name for name in found if name not in judged), key=lambda name: found[name]["error"] is not None)
     return {
@@ -202,6 +207,17 @@ def _conclude(trial: _Trial, found: Mapping[str, dict[str, Any]], judged: Mappin
         "candidates": [found[name] for name in order],
         "recommendation": recommendation,
     }
+
+
+def _warn(chosen: str, found: Mapping[str, Mapping[str, Any]], left_out: Set[str]) -> list[str]:
+    """Which candidates cannot read the texts; what a probe makes of the rest says little of them."""
+    unread = {
+        name: f"does not know {found[name]['unknown_share'] or 0:.0%} of the tokens" for name in (chosen, *left_out)
+    }
+    said = [f"{name} {what} and was left out" for name, what in sorted(unread.items()) if name in left_out]
+    if (found[chosen]["unknown_share"] or 0.0) > UNKNOWN_SHARE:
+        said.append(f"but it {unread[chosen]}, as all candidates do of many: look for another")
+    return said
 
 
 def _explain(choice: Choice, found: Mapping[str, Mapping[str, Any]], metric: str) -> str:

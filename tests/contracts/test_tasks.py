@@ -28,14 +28,16 @@ from tests.contracts.harness import (
     outputs_of,
 )
 from tunesmith import data, engine, inference, judging
-from tunesmith.contracts import Labels, Task
+from tunesmith.contracts import Augmentable, Labels, Task
 from tunesmith.errors import DataError
 from tunesmith.evaluation.scoring import compare_rows
 from tunesmith.packing import group_items, pack
 from tunesmith.preparation import Setup
 from tunesmith.tasks import TASKS
+from tunesmith.word_edits import apply_edits, delete_words, swap_words
 
 each_sample = pytest.mark.parametrize("sample", EACH_SAMPLE)
+WAYS = (delete_words, swap_words)
 PLAIN = ("model.dropout=0", "cache.vocabulary=off")
 
 
@@ -305,3 +307,24 @@ def test_pack_keeps_every_token(sample: Sample, setups: dict[tuple[str, str], Se
     assert batch.input_ids.tolist() == [token for sequence in sequences for token in sequence]
     assert batch.bounds.diff().tolist() == [len(sequence) for sequence in sequences]
     assert sum(batch.group_sizes) == len(batch.items)
+
+
+@each_sample
+def test_edited_rows_keep_what_must_stay(sample: Sample) -> None:
+    """Of tasks whose texts may be changed: the row is still one of the task, with the same answers in their places."""
+    task = sample.make_task()
+    if not isinstance(task, Augmentable):
+        return
+    labels, chance, changes = labels_of(sample, task), random.Random(3), 0
+    for row in sample.make_rows(task):
+        texts = task.editable(row)
+        edited = [apply_edits(text, way(text, 2, chance)) for text in texts for way in [chance.choice(WAYS)]]
+        fields = task.edited_fields(row, edited)
+        new = task.Row.model_validate({**row.model_dump(), **fields})
+        changes += new != row
+        assert task.editable(new) == edited
+        assert task.answers(new, labels) == task.answers(row, labels)
+        for old, text in zip(texts, edited, strict=True):
+            assert [text.text[slice(*p)] for p in text.kept] == [old.text[slice(*p)] for p in old.kept]
+        assert bool(texts[0].kept) <= task.moves_places
+    assert changes > 5

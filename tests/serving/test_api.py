@@ -164,11 +164,11 @@ def test_a_taken_port_is_said(folders: dict[str, Path], client: Client, tmp_path
 def test_a_missing_library_gives_the_line(monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]) -> None:
     import importlib.util
 
-    from tunesmith import serve_commands
+    from tunesmith.commands import serve
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else object())
     with pytest.raises(MissingPackageError) as caught:
-        serve_commands.check_packages()
+        serve.check_packages()
     assert caught.value.fix == "pip install 'tunesmith[serve]'"
 
 

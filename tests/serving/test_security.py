@@ -12,8 +12,8 @@ from rich.console import Console
 
 from tests.serving.conftest import Start
 from tests.serving.harness import Client
+from tunesmith.commands.serve import _make_gate
 from tunesmith.errors import UserError
-from tunesmith.serve_commands import _make_gate
 from tunesmith.serving.hosting import Hosted
 from tunesmith.serving.keys import hash_key, make_key_file, read_keys
 from tunesmith.serving.security import LOOPBACK_NAMES, Gate

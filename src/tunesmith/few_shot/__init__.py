@@ -8,9 +8,11 @@ from tunesmith.config import NO_WAY, RunConfig, build_named, resolve_config
 from tunesmith.contracts import Way
 from tunesmith.errors import ConfigError
 from tunesmith.few_shot.contrastive import Contrastive
+from tunesmith.few_shot.pet import Pet
 
 WAYS: dict[str, type[Any]] = {
     "contrastive": Contrastive,
+    "pet": Pet,
 }
 
 

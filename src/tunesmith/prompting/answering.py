@@ -92,7 +92,7 @@ class ZeroShot:
         self._answer: Callable[[Sequence[Any]], list[Any]]
         self.task: Task = make_task(*TASKS_OF[asked.kind])
         self.labels = tuple(asked.labels)
-        self.title = TITLES[way] if asked.kind == "classification" else WRITES_TITLE
+        self.title = _title(way, asked)
         wording = choose_wording(asked, way)
         if asked.kind != "classification":
             self._answer = Written(model, asked, self.task, wording).answer
@@ -131,6 +131,12 @@ class ZeroShot:
         if not rows:
             return []
         return self._answer(rows)
+
+
+def _title(way: Way, asked: Template) -> str:
+    if asked.kind != "classification":
+        return f"{WRITES_TITLE}; nothing was trained"
+    return f"{TITLES[way]}; nothing was trained, and probabilities are not calibrated"
 
 
 def _choose_labels(

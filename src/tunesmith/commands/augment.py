@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.command_basics import AsJson, Guarded, Overwrite, Settings, print_json
+from tunesmith.commands.basics import AsJson, Guarded, Overwrite, Settings, print_json
 
 
 def register(app: typer.Typer, guarded: Guarded) -> None:

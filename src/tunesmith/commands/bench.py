@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunesmith.command_basics import AsJson, Guarded, Settings, print_json
+from tunesmith.commands.basics import AsJson, Guarded, Settings, print_json
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:

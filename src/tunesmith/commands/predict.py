@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunesmith.command_basics import Abstain, Guarded, Overwrite, Settings, SkipBad, read_options, task_options
+from tunesmith.commands.basics import Abstain, Guarded, Overwrite, Settings, SkipBad, read_options, task_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +144,7 @@ def _answerer(predictor: Predictor | ZeroShot, abstain: str | None, console: Con
     from tunesmith.predictor import Predictor
 
     if not isinstance(predictor, Predictor):
-        show_notice(console, f"{predictor.title}; nothing was trained, and probabilities are not calibrated")
+        show_notice(console, predictor.title)
         return predictor.predict_rows
     if abstain is None:
         return predictor.predict_rows

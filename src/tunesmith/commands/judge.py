@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.command_basics import (
+from tunesmith.commands.basics import (
     Abstain,
     AsJson,
     Folder,

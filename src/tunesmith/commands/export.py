@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.command_basics import AsJson, Folder, Guarded, Settings, print_json, read_options
+from tunesmith.commands.basics import AsJson, Folder, Guarded, Settings, print_json, read_options
 from tunesmith.errors import ConfigError
 
 
