@@ -41,6 +41,7 @@ LAYERS = [
         "ledger",
         "labelled_rows",
     },
+    {"notices"},
     {"artifact_loading", "preparation", "calibrating", "reporting"},
     {"abstaining", "checking", "judging", "planning", "prompting", "run_identity"},
     {"fitting", "predictor", "pretraining"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tunesmith import base_models, data, engine, few_shot, inference, ledger, vocabulary
+from tunesmith import base_models, engine, few_shot, inference, ledger, vocabulary
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
 from tunesmith.contracts import (
@@ -32,11 +31,11 @@ from tunesmith.ledger import Ledger
 from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
+from tunesmith.notices import say_before, say_losses
 from tunesmith.optimization import LearningRate, choose_learning_rate
 from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, schedule_run
 from tunesmith.tasks import make_task
 
-UNKNOWN_WARNING = 0.05
 FOUR_BITS = "the base model is held in four bits while it is tuned; the finished model reads its whole weights"
 FROM_FILE = "template"
 """Option of tasks that may name a file; the task's own config holds what the file says."""
@@ -173,8 +172,8 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         ledgers=ledgers,
         notices=[
             *([FOUR_BITS] if config.model.load_in == "4bit" else []),
-            *_notices(splits, task, labels, model, train_items),
-            *_say_losses(ledgers, model.max_tokens, task),
+            *say_before(splits, task, labels, model, train_items),
+            *say_losses(ledgers, model.max_tokens, task),
         ],
     )
 
@@ -203,93 +202,11 @@ def _compact(config: RunConfig, model: Model, items: Sequence[Encoded]) -> vocab
     return vocabulary.compact(model, vocabulary.used_ids(items, always))
 
 
-def _notices(splits: Splits, task: Task, labels: Labels, model: Model, items: Sequence[Encoded]) -> list[str]:
-    """What the user should know before training."""
-    notices = [
-        f"{read.source} is written as {read.layout} is: {read.read:,} rows"
-        for read in splits.read.values()
-        if read.layout
-    ]
-    notices += [guess for read in splits.read.values() if (guess := _say_guess(read))]
-    notices += [
-        f"{len(read.rejected):,} of {read.read:,} rows of {read.source} could not be used (rejected.jsonl)"
-        for read in splits.read.values()
-        if read.rejected
-    ]
-    notices += [sentence for read in splits.read.values() for sentence in _say_remarks(read)]
-    if not splits.held_out:
-        notices.append(
-            f"all {len(splits.train):,} rows are trained on and none judges the model; --dev FILE gives others, "
-            "--set data.dev_fraction=0.2 holds some out"
-        )
-    missing = sorted(_strata(splits.train, task, labels).keys() - _strata(splits.dev, task, labels).keys())
-    if missing and labels.kind == "single":
-        notices.append(f"{len(missing)} of {len(labels.names)} classes have no development row: {_some(missing)}")
-    unknown = [name for name, count in zip(labels.names, labels.counts, strict=True) if count == 0]
-    if unknown:
-        which = f"{len(unknown)} of {len(labels.names)} labels stand in no training row"
-        notices.append(f"{which} and cannot be learnt: {_some(unknown)}")
-    notices += _say_unknown(model, items)
-    return notices
-
-
-def _say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
-    titles = {"train": "training", "dev": "development"}
-    said = [line for name, found in ledgers.items() for line in ledger.describe(titles[name], found, max_tokens)]
-    found = ledgers["dev"]
-    if found.not_judged and isinstance(task, JudgedTogether):
-        said.append(f"{found.not_judged:,} of {found.rows:,} development rows are not judged: they {task.unjudged}")
-    if any(found.cut_rows for found in ledgers.values()):
-        windows = ", or --set task.long_texts=windows" if "long_texts" in task.Config.model_fields else ""
-        said.append(f"longer texts: --set model.max_tokens=N where the model allows it{windows}")
-    return said
-
-
 def _count_unjudged(task: Task, rows: Sequence[Any], labels: Labels) -> int:
     """How many development rows say nothing about a model. Raises DataError where all of them do."""
     if not isinstance(task, JudgedTogether):
         return 0
     return len(rows) - len(find_judged(task, [task.gold(row, labels) for row in rows], labels))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-
-
-def _strata(rows: Sequence[Any], task: Task, labels: Labels) -> Counter[str]:
-    return Counter(task.stratum(row, labels) for row in rows)
-
-
-def _say_remarks(read: data.Rows) -> list[str]:
-    said = [str(remark) for remark in read.remarks if remark.of_all]
-    counts = Counter(remark.kind for remark in read.remarks if not remark.of_all)
-    kinds = ", ".join(f"{kind} ({count:,})" for kind, count in counts.items())
-    return [
-        *said,
-        *([f"rows of {read.source} are doubtful, and were used: {kinds}; tunesmith check says which"] if kinds else []),
-    ]
-
-
-def _say_guess(read: data.Rows) -> str | None:
-    if not read.guessed_fields:
-        return None
-    guessed = ", ".join(f"{field} = {read.mapping[field]!r}" for field in read.guessed_fields)
-    return f"columns of {read.source} guessed by what they hold: {guessed}; --set data.columns.FIELD=NAME corrects it"
-
-
-def _say_unknown(model: Model, items: Sequence[Encoded]) -> list[str]:
-    """Warn when the tokenizer does not know the script of the texts."""
-    unknown = model.tokenizer.unk_token_id
-    if unknown is None:
-        return []
-    tokens = [token for item in items for sequence in item.sequences for token in sequence]
-    share = tokens.count(unknown) / max(1, len(tokens))
-    if share <= UNKNOWN_WARNING:
-        return []
-    return [
-        f"{share:.0%} of the tokens are unknown to this model's tokenizer, which cannot read these texts; choose a "
-        "base model made for their language: --model ID"
-    ]
 
 
 def regroups(setup: Setup) -> bool:
