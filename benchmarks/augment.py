@@ -169,11 +169,16 @@ def main() -> None:
                 found = measure(arguments, shots, draw, arm)
                 print(key, f"{found['accuracy']:.4f}", f"{found['fit_s']:.0f} s", flush=True)
                 if not arguments.pilot:
-                    cells = {**kept_cells(), key: found}
-                    facts = {"model": public_model(arguments.model), "steps": arguments.steps, "copies": COPIES}
-                    write_result(RESULT, {**facts, "summary": summarize(cells), "cells": cells})
+                    write({**kept_cells(), key: found}, arguments)
     if not arguments.pilot:
+        write(kept_cells(), arguments)  # the command that asks for all is the one that is named
         show(summarize(kept_cells()))
+
+
+def write(cells: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    """Write the cells measured so far, and what they say together."""
+    facts = {"model": public_model(arguments.model), "steps": arguments.steps, "copies": COPIES}
+    write_result(RESULT, {**facts, "summary": summarize(cells), "cells": cells})
 
 
 def show(summary: Mapping[str, Any]) -> None:
