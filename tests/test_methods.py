@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from tests.tiny import DECODERS, FAMILIES, make_rows, make_tiny_trunk
 from tunesmith import api, base_models, fitting, four_bits, generation
@@ -135,6 +136,22 @@ def test_texts_may_be_as_long_as_without_a_prompt(tmp_path: Path) -> None:
     for family, method in itertools.product(["bert", "roberta", "gpt2"], IN_FRONT):
         model = tuned(tmp_path / method, family, method)
         assert states(model, True, ([7] * model.max_tokens,)).shape[0] == model.max_tokens
+
+
+def test_slots_of_a_trunk_that_looks_angles_up_have_the_first_position(tmp_path: Path) -> None:
+    """GPT-J turns by a table; a place before its beginning is another text's, or none."""
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, "rotary_dim": 4}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    torch.manual_seed(1)
+    hf = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model("gptj", vocab_size=1000, num_labels=3, **sizes, **special)
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(make_tiny_trunk(tmp_path / "gpt2", "gpt2"))
+    model = Model(hf.eval(), tokenizer, SEQUENCE)
+    make_method("prompt", {"length": 3}).apply(model)
+    assert model.slot_positions.tolist() == [0, 0, 0]
+    assert states(model, False).isfinite().all()
+    assert tuned(tmp_path, "llama", "prompt").slot_positions.tolist() == [-3, -2, -1]
 
 
 def test_an_encoder_that_would_read_too_much_is_refused(tmp_path: Path) -> None:
