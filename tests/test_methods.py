@@ -201,9 +201,10 @@ def test_a_prefix_starts_as_what_attention_makes_of_words(tmp_path: Path) -> Non
     torch.testing.assert_close(states(model.eval(), True, ([7, 8],)), behind, atol=1e-5, rtol=0)
 
 
-def test_a_prefix_longer_than_texts_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", IN_FRONT)
+def test_what_is_longer_in_front_than_texts_is_refused(method: str, tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="at most 64") as caught:
-        tuned(tmp_path, "bert", "prefix", length=65)
+        tuned(tmp_path, "bert", method, length=65)
     assert "method.length=64" in str(caught.value.fix)
 
 
