@@ -295,7 +295,10 @@ def test_a_finished_prompt_is_read_back(family: str, tmp_path: Path) -> None:
         config = {"model": {"name": str(make_tiny_trunk(tmp_path / family, family))}, "method": {"name": method}}
         settings = ["train.max_steps=2", "evaluate.baselines=false"]
         api.fit(rows, dev=rows, out=tmp_path / method, config=config, settings=settings)
-        assert len(api.load(tmp_path / method).predict([row["text"] for row in rows])) == 12
+        chance = torch.get_rng_state()
+        model = api.load(tmp_path / method)
+        assert torch.equal(torch.get_rng_state(), chance), "the user's own"
+        assert len(model.predict([row["text"] for row in rows])) == 12
         assert (tmp_path / method / "delta.safetensors").is_file()
 
 
