@@ -310,6 +310,14 @@ def test_another_model_does_not_translate(tiny_bert: Path, tmp_path: Path) -> No
         augment(ROWS, tmp_path / "out.jsonl", ways=["back-translation"], **names)
 
 
+@pytest.mark.parametrize("column", ["origin", "way"])
+def test_a_column_of_yours_is_not_written_over(column: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"a column called {column}") as caught:
+        augment([{**row, column: "Oslo"} for row in ROWS], tmp_path / "out.csv")
+    assert "rename" in str(caught.value.fix)
+    assert not (tmp_path / "out.csv").exists()
+
+
 # What fit makes of it
 
 
@@ -371,6 +379,14 @@ def test_columns_of_that_name_alone_mean_nothing() -> None:
     rows = [{**row, "origin": "north" if place % 2 else "south"} for place, row in enumerate(ROWS)]
     assert [row.text for row in split(rows).train] == [row.text for row in split(ROWS).train]
     assert split(rows).dev_groups.keys() == {"origin"}
+
+
+def test_columns_of_both_names_that_are_yours_are_named() -> None:
+    with pytest.raises(
+        DataError, match="no original row to judge by: by its columns origin and way all were made"
+    ) as caught:
+        split([{**row, "origin": "Oslo", "way": "boat"} for row in ROWS])
+    assert "rename" in str(caught.value.fix)
 
 
 def test_fit_takes_an_augmented_file(tiny_bert: Path, tmp_path: Path) -> None:

@@ -109,7 +109,12 @@ def test_methods_stand_in_one_table_and_refusals_say_why(rows: Path, tmp_path: P
     assert again["methods"][0]["score"] == full["score"]
 
 
-def test_the_command_prints_the_table_and_one_object(rows: Path, tiny_bert: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_table_and_one_object(
+    rows: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given in a folder that holds a module of a name that we import."""
+    (tmp_path / "rich.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
     words = [word for setting in (*QUICK, "method.rank=2") for word in ("--set", setting)]
     methods = ("--methods", "lora")
     result = run("bench-methods", rows, "--model", tiny_bert, *methods, "--out", tmp_path / "out", "--json", *words)

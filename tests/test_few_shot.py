@@ -20,7 +20,7 @@ from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import api, cli, few_shot, fitting
 from tunesmith.config import RunConfig, read_config_file, resolve_config
 from tunesmith.contracts import Encoded, HeadSpec, Labels, StepReport
-from tunesmith.errors import ConfigError, DataError, TunesmithError
+from tunesmith.errors import ConfigError, DataError, MethodError, TunesmithError
 from tunesmith.events import Evaluated, Finished, Plan, Saved
 from tunesmith.few_shot.contrastive import NEVER, Contrastive, ContrastiveConfig, Pairs, balanced_cost
 from tunesmith.heads import own_head
@@ -274,6 +274,7 @@ def test_one_row_a_class_and_chinese(tmp_path: Path) -> None:
         ([{"text": f"t {n}", "label": ["a", "b"]} for n in range(6)], [], DataError, "several labels a row"),
         ([{"text": f"t {n}", "label": n / 7} for n in range(40)], [], DataError, "these rows have numbers"),
         (ROWS, ["task.head=mlp"], ConfigError, "task.head is mlp"),
+        (ROWS, ["method.name=head"], MethodError, "teaches the trunk's vectors, and method head"),
         (ROWS, ["task.name=embedding"], ConfigError, "is for text-classification"),
         (ROWS, ["few_shot.name=contrastiv"], ConfigError, "contrastive"),
         (ROWS, ["few_shot.group_siz=3"], ConfigError, "group_size"),

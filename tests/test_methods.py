@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from tests.tiny import DECODERS, FAMILIES, make_rows, make_tiny_trunk
 from tunesmith import api, base_models, fitting, four_bits, generation
@@ -137,6 +138,22 @@ def test_texts_may_be_as_long_as_without_a_prompt(tmp_path: Path) -> None:
         assert states(model, True, ([7] * model.max_tokens,)).shape[0] == model.max_tokens
 
 
+def test_slots_of_a_trunk_that_looks_angles_up_have_the_first_position(tmp_path: Path) -> None:
+    """GPT-J turns by a table; a place before its beginning is another text's, or none."""
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, "rotary_dim": 4}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    torch.manual_seed(1)
+    hf = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model("gptj", vocab_size=1000, num_labels=3, **sizes, **special)
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(make_tiny_trunk(tmp_path / "gpt2", "gpt2"))
+    model = Model(hf.eval(), tokenizer, SEQUENCE)
+    make_method("prompt", {"length": 3}).apply(model)
+    assert model.slot_positions.tolist() == [0, 0, 0]
+    assert states(model, False).isfinite().all()
+    assert tuned(tmp_path, "llama", "prompt").slot_positions.tolist() == [-3, -2, -1]
+
+
 def test_an_encoder_that_would_read_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="96 positions and texts may take 64") as caught:
         tuned(tmp_path, "bart", "prompt", length=33)
@@ -184,9 +201,10 @@ def test_a_prefix_starts_as_what_attention_makes_of_words(tmp_path: Path) -> Non
     torch.testing.assert_close(states(model.eval(), True, ([7, 8],)), behind, atol=1e-5, rtol=0)
 
 
-def test_a_prefix_longer_than_texts_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", IN_FRONT)
+def test_what_is_longer_in_front_than_texts_is_refused(method: str, tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="at most 64") as caught:
-        tuned(tmp_path, "bert", "prefix", length=65)
+        tuned(tmp_path, "bert", method, length=65)
     assert "method.length=64" in str(caught.value.fix)
 
 
@@ -277,7 +295,10 @@ def test_a_finished_prompt_is_read_back(family: str, tmp_path: Path) -> None:
         config = {"model": {"name": str(make_tiny_trunk(tmp_path / family, family))}, "method": {"name": method}}
         settings = ["train.max_steps=2", "evaluate.baselines=false"]
         api.fit(rows, dev=rows, out=tmp_path / method, config=config, settings=settings)
-        assert len(api.load(tmp_path / method).predict([row["text"] for row in rows])) == 12
+        chance = torch.get_rng_state()
+        model = api.load(tmp_path / method)
+        assert torch.equal(torch.get_rng_state(), chance), "the user's own"
+        assert len(model.predict([row["text"] for row in rows])) == 12
         assert (tmp_path / method / "delta.safetensors").is_file()
 
 

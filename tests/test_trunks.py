@@ -198,6 +198,23 @@ def test_packing_a_trunk_that_ignores_the_interface_would_leak(folders: Any) -> 
     assert float((wrong - right).abs().max()) > 1e-3
 
 
+def test_a_head_that_asks_what_is_inside_its_trunk_is_answered_for(folders: Any) -> None:
+    """OPT's language-model head calls the decoder in its trunk, not the trunk."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64}
+    settings = transformers.AutoConfig.for_model(
+        "opt", vocab_size=1000, word_embed_proj_dim=32, max_position_embeddings=40, **sizes
+    )
+    hf = transformers.AutoModelForCausalLM.from_config(settings).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folders("gpt2"))
+    model = Model(hf, tokenizer, HeadSpec("causal_lm", ()))
+    ids = torch.arange(5, 12)
+    with torch.no_grad():
+        wanted = hf(input_ids=ids[None]).logits[0]
+        model.set_packed(True)
+        hidden = model.trunk(pack([[Encoded((ids.tolist(),), None, 0)]]))
+        torch.testing.assert_close(model.token_logits(hidden), wanted, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
 def test_roberta_counts_positions_from_its_offset(family: str, models: Any) -> None:
     model = models(family)

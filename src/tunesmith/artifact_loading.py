@@ -44,7 +44,8 @@ def load_parts(artifact: Artifact) -> tuple[Model, Method | None]:
         model = load_model(same_base(artifact), artifact.head, options)
         stored = dict(facts["method"])
         method = make_method(stored.pop("name"), stored)
-        method.apply(model)
+        with torch.random.fork_rng(devices=[]):  # what is drawn gives way to what was learnt: the user's chance stays
+            method.apply(model)
         _load_delta(model, _read_delta(artifact), artifact)
         if artifact.head.added_tokens:
             rows = load_file(artifact.folder / ADDED_TOKENS)["rows"]

@@ -118,14 +118,28 @@ def augment(
         )
     plan = Plan(found, plan_of(), copies, seed)
     stream = data.stream_rows(source, found.Row, found.columns, options)
-    if {ORIGIN, WAY} <= set(stream.columns):
-        raise DataError(f"{stream.source} has been augmented already", fix="give the file of before")
+    _refuse_taken(stream)
     kind = choose_format(str(out))
     if kind != "jsonl" and plan.augmentable.moves_places:
         raise ConfigError(
             f"rows of {found.name} hold places in their texts, which tables do not", fix="--out FILE.jsonl"
         )
     return _write(plan, stream, str(out), options.skip_bad)
+
+
+def _refuse_taken(stream: data.RowStream) -> None:
+    """What stands in a column of ours would be lost."""
+    taken = [name for name in (ORIGIN, WAY) if name in stream.columns]
+    if len(taken) == 2:
+        raise DataError(
+            f"{stream.source} has the columns {ORIGIN} and {WAY}, so it has been augmented already",
+            fix="give the file of before; or, if both are yours, rename one",
+        )
+    if taken:
+        raise DataError(
+            f"{stream.source} has a column called {taken[0]}, which new rows need for where they come from",
+            fix="rename it",
+        )
 
 
 def _check(
@@ -137,7 +151,10 @@ def _check(
         known = nearest(unknown[0], WAYS) if unknown else f"known: {', '.join(WAYS)}"
         raise ConfigError(f"unknown way {unknown[0]!r}" if unknown else "no way is named", fix=known)
     if copies < 1 or not 0 < share <= 1:
-        raise ConfigError(f"copies is {copies} and share {share:g}, wanted 1 or more, and more than 0 up to 1")
+        raise ConfigError(
+            f"copies is {copies} and share {share:g}, wanted 1 or more, and more than 0 up to 1",
+            fix="--copies 1 --share 0.1 are the usual ones",
+        )
     if MASKED in ways and model is None:
         raise ConfigError("the way masked needs a masked language model", fix="--model, such as bert-base-uncased")
     if TRANSLATED in ways and None in translators:

@@ -70,7 +70,7 @@ def read_splits(config: RunConfig, task: Task, train: Any = None, dev: Any = Non
     if "dev" in read:
         kept, held = list(range(len(rows))), _originals(given)
         if not held:
-            raise DataError(f"{given.source} has no original row to judge by", fix="give rows that nobody made")
+            raise _no_original(given)
     else:
         kept, held = _hold_out(config, task, labels, read["train"])
     kept = _without_copies(kept, held, read["train"], given, task)
@@ -83,6 +83,13 @@ def _originals(read: data.Rows) -> list[int]:
     """Places of the rows that were not made of others."""
     copies = read.origins.copies() or [False] * len(read.rows)
     return [place for place, is_copy in enumerate(copies) if not is_copy]
+
+
+def _no_original(read: data.Rows) -> DataError:
+    return DataError(
+        f"{read.source} has no original row to judge by: by its columns {data.ORIGIN} and {data.WAY} all were made",
+        fix="give rows that nobody made; or, if these columns are yours, rename one",
+    )
 
 
 def _without_copies(kept: list[int], held: list[int], read: data.Rows, given: data.Rows, task: Task) -> list[int]:
@@ -106,6 +113,8 @@ def _hold_out(config: RunConfig, task: Task, labels: Labels, read: data.Rows) ->
     The originals are split as if the others were not there.
     """
     originals = _originals(read)
+    if read.rows and not originals:
+        raise _no_original(read)
     rows = [read.rows[place] for place in originals]
     kept, held = data.split_rows(
         rows,

@@ -148,12 +148,12 @@ def _deal(settings: Sequence[str], names: Sequence[str]) -> tuple[list[str], dic
 
 
 def command_of(plan: Plan, name: str) -> list[str]:
-    """The fit of one method, as a command line."""
+    """The fit of one method, as a command line; `-P`: modules that lie beside the user's rows are not ours."""
     settings = plan.settings[name]
     given = apply_settings({}, settings)
     task = [] if "name" in given.get("task", {}) else ["--task", plan.task.name]
     return [
-        *(sys.executable, "-m", "tunesmith", "fit", str(plan.config.data.train), *task),
+        *(sys.executable, "-P", "-m", "tunesmith", "fit", str(plan.config.data.train), *task),
         *("--model", plan.config.model.name, "--method", name, "--out", str(plan.folder / name), "--quiet", "--json"),
         *(word for setting in settings for word in ("--set", setting)),
     ]

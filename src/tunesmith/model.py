@@ -38,7 +38,8 @@ from tunesmith.trunk_parts import (
     LAST_NORMS,
     distinct,
     find_decoder,
-    has_position_table,
+    find_last,
+    has_angles,
     is_stack,
     longest,
     position_offset,
@@ -73,6 +74,7 @@ class Model(nn.Module):
         output_scale: what the head's output is multiplied by to be in the units of the targets.
         output_offset: what is added then.
         has_decoder: whether an encoder reads and a decoder writes.
+        has_angles: whether positions may be negative.
         slots: K, learnt vectors that stand in front of each text; what is given and returned does not show them.
         is_prefixed: whether attention layers hold learnt keys and values.
         companion: a second model that is trained along and thrown away, such as a generator of replaced tokens.
@@ -97,11 +99,11 @@ class Model(nn.Module):
             drop_head(hf)
         self.crf = TransitionScores(head_spec.classes) if head_spec.form == "crf" else None
         self._accepts = frozenset(inspect.signature(hf.base_model.forward).parameters)
-        decoder = find_decoder(hf)
-        self.has_decoder = decoder is not None
-        last = hf.base_model if decoder is None else decoder
+        self.has_decoder = find_decoder(hf) is not None
+        last = find_last(hf)
         self._answerable = Answerable(last.forward)
         vars(last)["forward"] = self._answerable
+        self.has_angles = has_angles(hf.base_model)
         self.position_offset = position_offset(hf.base_model)
         self.max_tokens = longest(hf.config, tokenizer, self.position_offset, max_tokens)
 
@@ -186,9 +188,9 @@ class Model(nn.Module):
     def slot_positions(self) -> Tensor:
         """(K,) of the slots in front of a text, which keeps its own positions, so that it may be as long as before.
 
-        Where positions are a table all have the first one, which their vectors make up for.
+        Where positions are looked up all have the first one, which their vectors make up for.
         """
-        return torch.zeros(self.slots) if has_position_table(self.hf.base_model) else torch.arange(-self.slots, 0)
+        return torch.arange(-self.slots, 0) if self.has_angles else torch.zeros(self.slots)
 
     def trunk(self, batch: Batch) -> Tensor:
         """Hidden states of every token: (T, D)."""

@@ -112,6 +112,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     way = few_shot.make_way(config)
     if way is not None:
         way.check(task, labels)
+        _refuse_still_trunk(way, method)
     base = base_models.resolve(config.model.name, revision=config.model.revision)
     device = engine.choose_device(config.train.device)
     _refuse_four_bits(config, method, device)
@@ -176,6 +177,15 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
             *say_losses(ledgers, model.max_tokens, task),
         ],
     )
+
+
+def _refuse_still_trunk(way: Way, method: Method) -> None:
+    """A way that finds the head teaches the trunk, and nothing of it would move."""
+    if isinstance(way, FindsHead) and method.tags.head_only:
+        raise MethodError(
+            f"--few-shot {way.name} teaches the trunk's vectors, and method {method.name} leaves them as they are",
+            fix="--method lora, or leave out --method; a head alone is trained without --few-shot",
+        )
 
 
 def _refuse_four_bits(config: RunConfig, method: Method, device: torch.device) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.contracts import Batch
+from tunesmith.errors import MethodError
 
 
 class SlotEmbedding(nn.Module):
@@ -83,6 +84,15 @@ def put_slots(batch: Batch, positions: Tensor) -> tuple[Batch, Tensor]:
         group_sizes=[],
     )
     return longer, places
+
+
+def refuse_too_many(count: int, max_tokens: int) -> None:
+    """Raise MethodError where what is learnt in front is longer than texts may be: it would cost the square of that."""
+    if count > max_tokens:
+        raise MethodError(
+            f"method.length is {count}, but this model reads at most {max_tokens} tokens",
+            fix=f"--set method.length={max_tokens} or less",
+        )
 
 
 def starting_ids(tokenizer: Any, count: int, text: str) -> Tensor:

@@ -21,6 +21,18 @@ def find_decoder(hf: Any) -> Any:
     return None if decoder is hf or decoder is hf.base_model else decoder
 
 
+def find_last(hf: Any) -> Any:
+    """The module that gives a head what it reads: the decoder, where there is an encoder, too; elsewhere the trunk.
+
+    OPT's head asks what is inside its trunk, past the trunk itself.
+    """
+    decoder = find_decoder(hf)
+    if decoder is not None:
+        return decoder
+    inner = getattr(hf.base_model, "decoder", None)
+    return hf.base_model if inner is None or hasattr(hf.base_model, "encoder") else inner
+
+
 def position_offset(base: Any) -> int:
     """RoBERTa counts positions from padding_idx + 1."""
     embeddings: Any = getattr(base, "embeddings", None)
@@ -33,6 +45,11 @@ def has_position_table(base: Any) -> bool:
     """Whether a trunk adds a vector for each position, rather than telling distances apart."""
     tables = (name for name, module in base.named_modules() if isinstance(module, nn.Embedding))
     return any("position" in name or name.endswith("wpe") for name in tables)
+
+
+def has_angles(base: Any) -> bool:
+    """Whether a trunk computes angles from positions, which may then be negative, rather than looking them up."""
+    return any(name.endswith("inv_freq") for name, _ in base.named_buffers())
 
 
 def longest(config: Any, tokenizer: Any, offset: int, wished: int | None) -> int:

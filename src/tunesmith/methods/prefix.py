@@ -16,7 +16,7 @@ from tunesmith.errors import MethodError
 from tunesmith.frozen import cannot_merge, train_only
 from tunesmith.model import Model
 from tunesmith.prefixes import add_prefixes
-from tunesmith.slots import starting_ids
+from tunesmith.slots import refuse_too_many, starting_ids
 
 
 class PrefixConfig(Section):
@@ -47,11 +47,7 @@ class PrefixTuning:
         Raises:
             MethodError: the trunk's attention cannot be reached, or the prefix is longer than texts may be.
         """
-        if self.config.length > model.max_tokens:
-            raise MethodError(
-                f"method.length is {self.config.length}, but this model reads at most {model.max_tokens} tokens",
-                fix=f"--set method.length={model.max_tokens} or less",
-            )
+        refuse_too_many(self.config.length, model.max_tokens)
         starts = starting_ids(model.tokenizer, self.config.length, self.config.text).to(model.device)
         prefixes = add_prefixes(model, starts)
         if not prefixes:

@@ -12,7 +12,7 @@ from tunesmith.contracts import EVERY_TRUNK, Tags
 from tunesmith.errors import MethodError
 from tunesmith.frozen import cannot_merge, train_only
 from tunesmith.model import Model
-from tunesmith.slots import SlotEmbedding, starting_ids
+from tunesmith.slots import SlotEmbedding, refuse_too_many, starting_ids
 from tunesmith.trunk_parts import has_position_table
 
 
@@ -42,9 +42,10 @@ class Prompt:
         """Freeze the model, put slots in front of each text, and free those and the head.
 
         Raises:
-            MethodError: what an encoder reads would be too long with them.
+            MethodError: they are more than texts may have tokens, or what an encoder reads would be too long with them.
         """
         count = self.config.length
+        refuse_too_many(count, model.max_tokens)
         positions = int(getattr(model.hf.config.get_text_config(), "max_position_embeddings", None) or 0)
         if model.has_decoder and has_position_table(model.hf.base_model) and model.max_tokens + count > positions:
             raise MethodError(
