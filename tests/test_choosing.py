@@ -182,7 +182,7 @@ def test_ctrl_c_keeps_what_was_measured(rows: Path, tiny_bert: Path, tmp_path: P
     (out / "head" / "mine.txt").write_text("not a model")
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ, start_new_session=True)
     deadline = time.monotonic() + 90
-    while not list(out.glob("full/metrics.jsonl")) and time.monotonic() < deadline:
+    while not list(out.glob("full/checkpoints/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

@@ -212,5 +212,5 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float, done: flo
         done: share of the run that is done.
     """
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor if done >= group["begins"] else 0.0
+        group["lr"] = group["peak"] * factor if done >= group.get("begins", 0.0) else 0.0
     return float(max(group["lr"] for group in optimizer.param_groups))

@@ -74,7 +74,7 @@ class Adapter:
     name: ClassVar[str] = "adapter"
     title: ClassVar[str] = "bottleneck adapters"
     Config: ClassVar[type[BaseModel]] = AdapterConfig
-    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, mergeable=False, learning_rate_factor=5.0, stores="delta")
+    tags: ClassVar[Tags] = Tags(trunk=EVERY_TRUNK, mergeable=False, learning_rate_factor=10.0, stores="delta")
 
     def __init__(self, config: AdapterConfig) -> None:
         self.config = config

@@ -35,7 +35,7 @@ class PrefixTuning:
     title: ClassVar[str] = "prefix tuning"
     Config: ClassVar[type[BaseModel]] = PrefixConfig
     tags: ClassVar[Tags] = Tags(
-        trunk=EVERY_TRUNK, mergeable=False, learning_rate_factor=20.0, stores="delta", trains_vectors=True
+        trunk=EVERY_TRUNK, mergeable=False, learning_rate_factor=50.0, stores="delta", trains_vectors=True
     )
 
     def __init__(self, config: PrefixConfig) -> None:
