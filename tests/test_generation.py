@@ -108,12 +108,12 @@ def test_nothing_is_written_beyond_the_models_positions(model: Model, monkeypatc
     monkeypatch.setattr(generation, "end_ids", lambda _: frozenset())
     prompts, how = [prompt * (1 + place % 4) for place, prompt in enumerate(prompts_of(model) * 2)], Decoding(100)
     written = generation.write(model, prompts, how)
-    positions = model.hf.config.max_position_embeddings
-    rooms = [positions if model.has_decoder else positions - len(prompt) for prompt in prompts]
+    most = model.hf.config.max_position_embeddings  # of what a decoder with an encoder writes alone
+    rooms = [most if model.has_decoder else most - len(prompt) for prompt in prompts]
     assert list(map(len, written)) == rooms == [generation.room(model, prompt) for prompt in prompts]
     assert written == [generation.write(model, [prompt], how)[0] for prompt in prompts]
     monkeypatch.undo()
-    assert all(len(ids) <= positions for ids in generation.write(model, prompts[-1:], Decoding(100, beams=2)))
+    assert all(len(ids) <= most for ids in generation.write(model, prompts[-1:], Decoding(100, beams=2)))
 
 
 def test_writing_leaves_the_model_as_it_was(model: Model) -> None:
