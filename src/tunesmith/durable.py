@@ -15,7 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,25 +96,17 @@ def write_folder(
         >>> verify_folder(folder, "MANIFEST.json") == written, written["files"]["x.txt"]["bytes"]
         (True, 2)
     """
-    if final.exists():
-        raise UserError(f"{final} exists already", fix="remove it or choose another folder")
     if any(not is_plain(name) or name == manifest_name for name in files) or {"files", SEAL} & set(manifest):
         raise ValueError(f"wanted plain file names other than {manifest_name}, and no fact named files or {SEAL}")
-    with disk_errors(final):
-        make_folder(final.parent)
-        with _temporary_beside(final) as temporary:
-            os.mkdir(temporary)
-            with _held(temporary):
-                for folder in sorted({name.partition("/")[0] for name in files if "/" in name}):
-                    os.mkdir(temporary / folder)
-                listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
-                for folder in sorted({name.partition("/")[0] for name in files if "/" in name}):
-                    sync(temporary / folder)
-                content = read_back({**manifest, "files": listed})
-                _write_bytes(temporary / manifest_name, sealed(content))
-                sync(temporary)
-                os.rename(temporary, final)
-                sync(final.parent)
+    inner = sorted({name.partition("/")[0] for name in files if "/" in name})
+    with staged_folder(final) as temporary, disk_errors(final):
+        for folder in inner:
+            os.mkdir(temporary / folder)
+        listed = {name: _write_entry(temporary / name, content) for name, content in files.items()}
+        for folder in inner:
+            sync(temporary / folder)
+        content = read_back({**manifest, "files": listed})
+        _write_bytes(temporary / manifest_name, sealed(content))
     return content
 
 
@@ -127,7 +119,7 @@ def staged_folder(final: Path) -> Iterator[Path]:
 
     Raises:
         UserError: `final` exists.
-        TrainingError: the disk is full or bad.
+        TrainingError: the disk is full or bad when it is made or named; what the block meets is its own.
 
     Example:
         >>> import tempfile
@@ -139,14 +131,16 @@ def staged_folder(final: Path) -> Iterator[Path]:
     """
     if final.exists():
         raise UserError(f"{final} exists already", fix="remove it or choose another folder")
-    with disk_errors(final):
-        make_folder(final.parent)
-        with _temporary_beside(final) as temporary:
+    with ExitStack() as opened:
+        with disk_errors(final):
+            make_folder(final.parent)
+            temporary = opened.enter_context(_temporary_beside(final))
             os.mkdir(temporary)
-            with _held(temporary):
-                yield temporary
-                sync(temporary)
-                os.rename(temporary, final)
+            opened.enter_context(_held(temporary))
+        yield temporary
+        with disk_errors(final):
+            sync(temporary)
+            os.rename(temporary, final)
             sync(final.parent)
 
 

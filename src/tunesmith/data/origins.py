@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from tunesmith.data.options import Record
 
 ORIGIN, WAY = "origin", "way"
 """Columns: the source and line that a row is, or was made of; how it was made."""
+WRITTEN = re.compile(r".+:\d+#[0-9a-f]+")
+"""How an origin is written, so that columns of the user's own with these names are not taken for ours."""
 ORIGINAL = "original"
 """The way of a row that was there before."""
 
@@ -29,7 +32,8 @@ class Origins:
 
     Example:
         >>> found = Origins()
-        >>> found.add([{"text": "a b", "origin": "f:2", "way": "original"}, {"origin": "f:2", "way": "swap"}])
+        >>> row = {"text": "a b", "origin": "f:2#0a1b2c3d", "way": "original"}
+        >>> found.add([row, {**row, "text": "b a", "way": "swap"}])
         >>> found.copies()
         [False, True]
     """
@@ -41,7 +45,8 @@ class Origins:
     def add(self, records: Sequence[Record]) -> None:
         """Look at the next records; whether origins are told, the first one decides."""
         if self._is_told is None and records:
-            self._is_told = ORIGIN in records[0] and WAY in records[0]
+            first = records[0]
+            self._is_told = WAY in first and WRITTEN.fullmatch(str(first.get(ORIGIN))) is not None
         if self._is_told:
             self.origins += [str(record.get(ORIGIN) or "") for record in records]
             self.ways += [str(record.get(WAY) or ORIGINAL) for record in records]
