@@ -12,7 +12,6 @@ Run: python -m benchmarks.augment --data DIR [--shots 8 --draws 0 1]
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
@@ -26,12 +25,14 @@ from benchmarks import tunesmith_cli
 from benchmarks.common import (
     benchmark_parser,
     data_file,
+    draw_rows,
     machine_facts,
     print_table,
     public_model,
     read_jsonl,
     read_result,
     write_result,
+    write_rows,
 )
 
 RESULT = "augment"
@@ -48,28 +49,6 @@ EVERY = 4
 PILOT_ROWS = 1000
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t at 97.5 % by degrees of freedom."""
-
-
-def draw_rows(rows: Sequence[dict[str, Any]], shots: int, seed: str) -> list[dict[str, Any]]:
-    """Return `shots` rows of each class, drawn by the seed alone and mixed.
-
-    >>> rows = [{"text": str(number), "label": "ab"[number % 2]} for number in range(9)]
-    >>> sorted(row["label"] for row in draw_rows(rows, 1, "seed"))
-    ['a', 'b']
-    """
-    chance = random.Random(seed)
-    by_class: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_class.setdefault(row["label"], []).append(row)
-    drawn = [row for name in sorted(by_class) for row in chance.sample(by_class[name], shots)]
-    chance.shuffle(drawn)
-    return drawn
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """Write one JSON object a line."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def measure(arguments: argparse.Namespace, shots: int, draw: int, arm: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import shlex
 import statistics
 import sys
@@ -113,6 +114,28 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Read one JSON object a line; empty lines are passed over."""
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines if line.strip()]
+
+
+def draw_rows(rows: Sequence[dict[str, Any]], shots: int, seed: str) -> list[dict[str, Any]]:
+    """Return `shots` rows of each class (all of a smaller one), drawn by the seed alone and mixed.
+
+    >>> rows = [{"text": str(number), "label": "ab"[number % 2]} for number in range(9)]
+    >>> sorted(row["label"] for row in draw_rows(rows, 1, "seed"))
+    ['a', 'b']
+    """
+    chance = random.Random(seed)
+    by_class: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_class.setdefault(row["label"], []).append({"text": row["text"], "label": row["label"]})
+    drawn = [row for name in sorted(by_class) for row in chance.sample(by_class[name], min(shots, len(by_class[name])))]
+    chance.shuffle(drawn)
+    return drawn
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write one JSON object a line."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 def read_conll(path: Path) -> list[tuple[list[str], list[str]]]:

@@ -14,7 +14,6 @@ import importlib.util
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -28,12 +27,14 @@ from benchmarks import tunesmith_cli
 from benchmarks.common import (
     benchmark_parser,
     data_file,
+    draw_rows,
     machine_facts,
     print_table,
     public_model,
     read_jsonl,
     read_result,
     write_result,
+    write_rows,
 )
 from benchmarks.few_shot_summary import summarize
 
@@ -58,28 +59,6 @@ class Cell:
     def key(self) -> str:
         """The cell's name in the result."""
         return f"{self.data} {self.shots} {self.draw} {self.arm}"
-
-
-def draw_rows(rows: Sequence[dict[str, Any]], shots: int, seed: str) -> list[dict[str, Any]]:
-    """Return `shots` rows of each class (all of a smaller one), drawn by the seed alone and mixed.
-
-    >>> rows = [{"text": str(number), "label": "ab"[number % 2]} for number in range(9)]
-    >>> sorted(row["label"] for row in draw_rows(rows, 1, "seed"))
-    ['a', 'b']
-    """
-    chance = random.Random(seed)
-    by_class: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_class.setdefault(row["label"], []).append({"text": row["text"], "label": row["label"]})
-    drawn = [row for name in sorted(by_class) for row in chance.sample(by_class[name], min(shots, len(by_class[name])))]
-    chance.shuffle(drawn)
-    return drawn
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """Write one JSON object a line."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 # --- arms ------------------------------------------------------------------------------------------------

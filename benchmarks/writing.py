@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tunesmith_cli
-from benchmarks.common import HelpFormat, kept_entries, print_table, write_result
+from benchmarks.common import HelpFormat, kept_entries, print_table, write_result, write_rows
 from benchmarks.writing_sets import draw_rows, make_article, make_message, make_order, run_program
 
 RESULT = "writing"
@@ -36,12 +36,6 @@ SETTINGS: Mapping[str, Any] = {
     "task.max_new_tokens": 60,
     "evaluate.baselines": "false",
 }
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Rows as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 def measure(name: str, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:

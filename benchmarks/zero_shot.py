@@ -27,7 +27,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tunesmith_cli
-from benchmarks.common import benchmark_parser, data_file, public_model, read_jsonl, read_result, write_result
+from benchmarks.common import (
+    benchmark_parser,
+    data_file,
+    public_model,
+    read_jsonl,
+    read_result,
+    write_result,
+    write_rows,
+)
 
 RESULT = "zero_shot"
 WORDINGS = Path(__file__).parent / "zero_shot_ag_news.yaml"
@@ -162,11 +170,6 @@ def few(arguments: argparse.Namespace, scratch: Path, name: str) -> dict[str, An
             found.append(tunesmith_cli.evaluate(out, test)["scores"]["accuracy"]["value"])
     means = {way: statistics.fmean(found) for way, found in draws.items()}
     return {"rows_a_topic": SHOTS, "draws": draws, "means": means, "accuracy": {"value": means["pet"]}}
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Rows as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 PARTS = {

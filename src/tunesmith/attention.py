@@ -94,8 +94,7 @@ def packed_attention(
         raise NotImplementedError("packed attention was called without segments")
     _refuse_unknown(options, attention_mask)
     blocks.calls += 1
-    causal = options.get("is_causal")
-    causal = bool(getattr(module, "is_causal", False) if causal is None else causal)
+    causal = _is_causal(module, options)
     dropout, scaling = options.get("dropout") or 0.0, options.get("scaling")
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]  # (T, H, d), (T, K, d) twice
     done: list[Tensor] = []
@@ -109,6 +108,12 @@ def packed_attention(
     if blocks.tail_tokens:
         done.append(done[-1].new_zeros(blocks.tail_tokens, *done[-1].shape[1:]))
     return (torch.cat(done) if len(done) > 1 else done[0])[None], None
+
+
+def _is_causal(module: nn.Module, options: dict[str, Any]) -> bool:
+    """What the call says, or the layer where it does not."""
+    told = options.get("is_causal")
+    return bool(getattr(module, "is_causal", False) if told is None else told)
 
 
 def _refuse_unknown(options: dict[str, Any], attention_mask: Tensor | None) -> None:
@@ -148,9 +153,7 @@ def attend_plainly(
     """
     query, key, value = rows
     heads = query.shape[1]
-    if key.shape[1] != heads:
-        repeat = heads // key.shape[1]
-        key, value = key.repeat_interleave(repeat, dim=1), value.repeat_interleave(repeat, dim=1)
+    key, value = _for_all_heads(key, heads), _for_all_heads(value, heads)
     share, pool = dropout
     shape = (len(segments.valid) * heads, segments.longest, segments.longest)
     kept = None if share == 0 else _keep(shape, query.dtype, share, pool)
@@ -183,7 +186,7 @@ def attend_fused(
 
 
 def _for_all_heads(keys: Tensor, heads: int) -> Tensor:
-    """(S, K, L, d) → (S, H, L, d): several heads of queries share a head of keys."""
+    """(·, K, …) → (·, H, …): several heads of queries share a head of keys."""
     return keys if keys.shape[1] == heads else keys.repeat_interleave(heads // keys.shape[1], dim=1)
 
 
@@ -209,8 +212,7 @@ def prefixed_attention(
         (B, L, H, d) and None.
     """
     _refuse_unknown(options, None)
-    causal = options.get("is_causal")
-    causal = bool(getattr(module, "is_causal", False) if causal is None else causal)
+    causal = _is_causal(module, options)
     mask = attention_mask
     if mask is None and causal and query.shape[2] > 1:
         seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)

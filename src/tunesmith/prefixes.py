@@ -39,8 +39,8 @@ def watch_attention(model: Model, ids: Tensor) -> dict[nn.Module, tuple[Tensor, 
     with evaluating(model), torch.no_grad():
         model.hf.set_attn_implementation(WATCHED)
         try:
-            model.hf.base_model(input_ids=ids[None], use_cache=False, **options)
-        except (NotImplementedError, TypeError):  # attention is given what the interface does not know
+            model.hf.base_model(input_ids=ids[None], **options)
+        except NotImplementedError:  # attention is given what the interface does not know
             return {}
         finally:
             seen = take_seen(model.hf)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from tunesmith.commands.basics import Guarded
 
+if TYPE_CHECKING:
     from tunesmith.output_filter import OutputFilter
     from tunesmith.predictor import Predictor
 
-Guarded = Callable[[], AbstractContextManager["Console"]]
 HELP = "/reset begins anew, /system TEXT tells the model how to be, /exit ends; Ctrl-C stops an answer"
 
 

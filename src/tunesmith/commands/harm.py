@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tunesmith.commands.basics import Guarded
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-Guarded = Callable[[], AbstractContextManager["Console"]]
 TITLES = {"before": "before fine-tuning", "after": "after it", "filtered": "after it, behind the filter"}
 
 

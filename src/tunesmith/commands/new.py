@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-Guarded = Callable[[], AbstractContextManager["Console"]]
+from tunesmith.commands.basics import Guarded
 
 
 def register(app: typer.Typer, guarded: Guarded) -> None:

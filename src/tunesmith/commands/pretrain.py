@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunesmith.commands.basics import Guarded
 from tunesmith.errors import Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tunesmith.events import Finished
-
-Guarded = Callable[[], AbstractContextManager["Console"]]
 
 
 def register(app: typer.Typer, guarded: Guarded) -> None:

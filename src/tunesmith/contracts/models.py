@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tunesmith.contracts.answers import Labels
-
-if TYPE_CHECKING:
-    pass
 
 EVERY_TRUNK = frozenset({"encoder", "decoder", "encoder-decoder"})
 PretrainingHead = Literal["masked_lm", "causal_lm", "text_to_text", "replaced_tokens"]
