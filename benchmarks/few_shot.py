@@ -1,4 +1,4 @@
-"""Few labelled rows: `--few-shot contrastive` beside SetFit itself and a probe on frozen vectors, on the same draws.
+"""Few labelled rows: `--few-shot contrastive`, SetFit itself and a probe of frozen vectors, on the same draws.
 
 A draw is so many rows a class of a train split, by a seed of its own; every arm gets the same file and one thread, and
 is judged on the whole test split. A cell is one arm on one draw; each is written when it is done, so that the same
@@ -36,11 +36,13 @@ from benchmarks.common import (
     write_result,
     write_rows,
 )
-from benchmarks.few_shot_summary import summarize
+from benchmarks.few_shot_summary import OURS, summarize
 
 RESULT = "few_shot"
 DRAWS = {"ag_news": {8: 10}, "banking77": {8: 3, 16: 3, 64: 3}, "financial_phrasebank": {8: 3, 16: 3, 64: 3}}
 """Rows a class of each data set, and how often they are drawn."""
+FEWEST = ("setfit", "texts_alone")
+"""Arms that are measured with the fewest rows only, unless more is asked for."""
 MOST_STEPS = 1000
 ITERATIONS = 20
 PAIRS_A_STEP = 16
@@ -81,8 +83,21 @@ def setfit(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -
 def contrastive(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -> dict[str, Any]:
     """`tunesmith fit --few-shot contrastive` with nothing else set, and `tunesmith predict`."""
     del cell
+    return _fit_and_predict(arguments, train, test, {})
+
+
+def texts_alone(cell: Cell, arguments: argparse.Namespace, train: Path, test: Path) -> dict[str, Any]:
+    """The same without the names of the classes, which SetFit does not read either."""
+    del cell
+    return _fit_and_predict(arguments, train, test, {"few_shot.class_names": "false"})
+
+
+def _fit_and_predict(
+    arguments: argparse.Namespace, train: Path, test: Path, settings: dict[str, Any]
+) -> dict[str, Any]:
     out, answers = train.with_name("model"), train.with_name("answers.jsonl")
-    fit_s = tunesmith_cli.fit({"train": train, "model": arguments.model, "few-shot": "contrastive", "out": out}, {})
+    words = {"train": train, "model": arguments.model, "few-shot": "contrastive", "out": out}
+    fit_s = tunesmith_cli.fit(words, settings)
     began = time.perf_counter()
     command = [*tunesmith_cli.program(), "predict", str(out), "--in", str(test), "--out", str(answers)]
     if code := subprocess.run(command, check=False).returncode:
@@ -134,6 +149,7 @@ def _unit_vectors(model: str, rows: Sequence[dict[str, Any]]) -> Any:
 ARMS: dict[str, Callable[[Cell, argparse.Namespace, Path, Path], dict[str, Any]]] = {
     "setfit": setfit,
     "contrastive": contrastive,
+    "texts_alone": texts_alone,
     "probe": probe,
 }
 """Name of an arm → what trains on one file and answers the other: `answers` in order, and seconds."""
@@ -148,7 +164,7 @@ def cells(arguments: argparse.Namespace) -> Iterator[Cell]:
         for shots, draws in sizes.items():
             for draw in range(draws):
                 if data in arguments.sets and shots in arguments.shots and draw in (arguments.draws or range(draws)):
-                    arms = [arm for arm in arguments.arms if arm != "setfit" or shots in arguments.setfit_shots]
+                    arms = [arm for arm in arguments.arms if arm not in FEWEST or shots in arguments.fewest_shots]
                     yield from (Cell(data, shots, draw, arm) for arm in arms)
 
 
@@ -209,7 +225,7 @@ def main() -> None:
     parser.add_argument("--shots", nargs="+", type=int, default=[8, 16, 64])
     parser.add_argument("--draws", nargs="+", type=int, help="only these of the draws")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    parser.add_argument("--setfit-shots", nargs="+", type=int, default=[8], help="SetFit only with so many a class")
+    parser.add_argument("--fewest-shots", nargs="+", type=int, default=[8], help=f"{', '.join(FEWEST)}: only these")
     arguments = parser.parse_args()
     if "setfit" in arguments.arms and importlib.util.find_spec("setfit") is None:
         print("SetFit is not installed and left out: pip install setfit", file=sys.stderr)
@@ -225,17 +241,20 @@ def main() -> None:
 
 
 def show(summary: dict[str, Any]) -> None:
-    """Print the means of each arm and the difference to SetFit."""
+    """Print the means of each arm and the differences to SetFit."""
     rows = []
     for place, arms in summary.items():
         means = [
             f"{100 * arms[arm]['mean']:.1f} ± {100 * arms[arm]['deviation']:.1f}" if arm in arms else "–"
-            for arm in ("probe", "setfit", "contrastive")
+            for arm in ("probe", "setfit", "texts_alone", "contrastive")
         ]
-        gain = arms.get("difference")
-        shown = "–" if gain is None else f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-        rows.append([place, *means, shown])
-    print_table("Few rows: accuracy, %", ["data, rows a class", "probe", "SetFit", "ours", "ours − SetFit"], rows)
+        rows.append([place, *means, *(_gain(arms.get("differences", {}).get(arm)) for arm in OURS)])
+    head = ["probe", "SetFit", "texts alone", "with names", "texts alone − SetFit", "with names − SetFit"]
+    print_table("Few rows: accuracy, %", ["data, rows a class", *head], rows)
+
+
+def _gain(found: dict[str, Any] | None) -> str:
+    return "–" if found is None else f"{found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,13 @@ from benchmarks import common
 from benchmarks.few_shot_summary import summarize
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 380, 50, 56, 40, 16
-ARMS = {"probe": "frozen probe", "setfit": "SetFit", "contrastive": "Tunesmith"}
-COLOURS = {"probe": "#b08a2e", "setfit": "#c8553d", "contrastive": "#1b6ca8"}
+ARMS = {
+    "probe": "frozen probe",
+    "setfit": "SetFit",
+    "texts_alone": "Tunesmith, texts alone",
+    "contrastive": "Tunesmith, with names",
+}
+COLOURS = {"probe": "#b08a2e", "setfit": "#c8553d", "texts_alone": "#7fb2d6", "contrastive": "#1b6ca8"}
 LOWEST = 40
 """Percent at the foot of the figure."""
 
@@ -47,12 +52,12 @@ def draw(cells: Mapping[str, Mapping[str, Any]]) -> str:
             parts.append(f'<text x="{middle:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>')
         for place_of_arm, arm in enumerate(ARMS):
             if arm in arms:
-                x = middle + room * 0.26 * (place_of_arm - 1)
+                x = middle + room * 0.21 * (place_of_arm - 1.5)
                 own = [cell["accuracy"] for key, cell in cells.items() if key.split()[::3] == [data, arm]
                        and key.split()[1] == shots]  # fmt: skip
                 parts += _column(x, [up(value) for value in own], up(arms[arm]["mean"]), COLOURS[arm])
     for number, (arm, title) in enumerate(ARMS.items()):
-        x = LEFT + 150 * number
+        x = LEFT + 165 * number
         parts.append(f'<circle cx="{x + 6}" cy="16" r="4" fill="{COLOURS[arm]}"/>')
         parts.append(f'<text x="{x + 16}" y="20">{escape(title)}</text>')
     parts.append(f'<text transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">')

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OURS, PEER = "contrastive", "setfit"
+OURS, PEER = ("texts_alone", "contrastive"), "setfit"
 RESAMPLES = 2000
 Cells = Mapping[str, Mapping[str, Any]]
 
 
 def summarize(cells: Cells) -> dict[str, Any]:
-    """Return `{"ag_news 8": {arm: {mean, deviation, draws, cpu_s …}, "difference": …}}` of all cells measured.
+    """Return `{"ag_news 8": {arm: {mean, deviation, draws, cpu_s …}, "differences": …}}` of all cells measured.
 
     Args:
         cells: "data shots draw arm" → what one arm gave on one draw.
@@ -24,11 +24,18 @@ def summarize(cells: Cells) -> dict[str, Any]:
     for place in dict.fromkeys(_place(key) for key in cells):
         by_arm = {arm: _draws(cells, place, arm) for arm in dict.fromkeys(key.split()[3] for key in cells)}
         found[place] = {arm: _describe(draws) for arm, draws in by_arm.items() if draws}
-        shared = sorted(by_arm.get(OURS, {}).keys() & by_arm.get(PEER, {}).keys())
-        if shared:
-            rights = [np.stack([_rights(by_arm[arm][draw]) for draw in shared]) for arm in (OURS, PEER)]
-            found[place]["difference"] = {**difference(rights[0], rights[1]), "draws": len(shared)}
+        gains = {arm: gain for arm in OURS if (gain := _beside_peer(by_arm, arm)) is not None}
+        found[place] |= {"differences": gains} if gains else {}
     return found
+
+
+def _beside_peer(by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]], arm: str) -> dict[str, float] | None:
+    """What an arm of ours gains over SetFit on the draws that both have; None where there are none."""
+    shared = sorted(by_arm.get(arm, {}).keys() & by_arm.get(PEER, {}).keys())
+    if not shared:
+        return None
+    ours, theirs = (np.stack([_rights(by_arm[one][draw]) for draw in shared]) for one in (arm, PEER))
+    return {**difference(ours, theirs), "draws": len(shared)}
 
 
 def _place(key: str) -> str:

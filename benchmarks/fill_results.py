@@ -265,17 +265,12 @@ def few_shot() -> dict[str, str]:
     """Accuracy from few rows by way, the paired difference to SetFit, and seconds of one core, from few_shot.json."""
     figures: dict[str, str] = {}
     for place, arms in summarize((read_result("few_shot") or {"cells": {}})["cells"]).items():
+        for arm, found in arms.pop("differences", {}).items():
+            few = f"{found['value']:+.3f} ({found['draws']} of the draws)"  # too few for an interval over draws
+            figures[f"few_shot {place} {arm} gain"] = interval(found, "+") if found["draws"] > 2 else few
         for arm, found in arms.items():
-            if arm == "difference":
-                few = f"{found['value']:+.3f} ({found['draws']} of the draws)"  # too few for an interval over draws
-                figures[f"few_shot {place} difference"] = interval(found, "+") if found["draws"] > 2 else few
-            else:
-                alone = (
-                    f"{found['mean']:.3f}" if found["draws"] == 1 else f"{found['mean']:.3f} ± {found['deviation']:.3f}"
-                )
-                figures[f"few_shot {place} {arm}"] = alone
-        counts = [arms[arm]["draws"] if arm in arms else 0 for arm in ("contrastive", "setfit")]
-        figures[f"few_shot {place} draws"] = ", ".join(map(str, counts))
+            spread = f" ± {found['deviation']:.3f}" if found["draws"] > 1 else ""
+            figures[f"few_shot {place} {arm}"] = f"{found['mean']:.3f}{spread}"
         seconds = [arms[arm].get("cpu_s") if arm in arms else None for arm in ("setfit", "contrastive")]
         figures[f"few_shot {place} seconds"] = ", ".join("–" if one is None else f"{one:.0f}" for one in seconds)
     return figures

@@ -21,7 +21,8 @@ from tunesmith import api, cli, few_shot, fitting
 from tunesmith.config import RunConfig, read_config_file, resolve_config
 from tunesmith.contracts import Encoded, HeadSpec, Labels, StepReport
 from tunesmith.errors import ConfigError, DataError, MethodError, TunesmithError
-from tunesmith.events import Evaluated, Finished, Plan, Saved
+from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
+from tunesmith.few_shot.class_names import describing_rows
 from tunesmith.few_shot.contrastive import NEVER, Contrastive, ContrastiveConfig, Pairs, balanced_cost
 from tunesmith.heads import own_head
 from tunesmith.tasks import make_task
@@ -144,6 +145,52 @@ def test_a_class_without_a_row_is_never_answered() -> None:
     assert 2 not in model.mlp(torch.randn(50, 4)).argmax(-1).tolist()
 
 
+# --- names of classes --------------------------------------------------------------------------------------
+
+
+def describe(
+    names: Sequence[str], descriptions: Any = None, *, pair: bool = False, with_names: bool = True, unseen: int = 0
+) -> list[tuple[str, str]]:
+    rows = [TASK.Row(text="a text", text_b="another" if pair else None, label=name) for name in names]
+    labels = Labels(tuple(names), counts=tuple([3] * (len(names) - unseen) + [0] * unseen))
+    found = describing_rows(TASK, labels, rows, descriptions or {}, with_names=with_names)
+    return [(row.label, row.text) for row in found]
+
+
+def test_each_class_is_described_by_its_name() -> None:
+    assert describe(["card_arrival", "Sports"]) == [
+        ("card_arrival", "This text is about card arrival."),
+        ("Sports", "This text is about Sports."),
+    ]
+    assert describe(["体育", "财经"]) == [("体育", "这段文字是关于体育的。"), ("财经", "这段文字是关于财经的。")]
+    assert describe(["a", "b"], unseen=1) == [("a", "This text is about a.")], "b stands in no training row"
+    assert describe(["{label}", "{text}"])[1] == ("{text}", "This text is about {text}.")
+
+
+def test_names_that_say_nothing_and_pairs_of_texts_are_left_out() -> None:
+    assert describe(["0", "1"]) == describe(["yes", "1"]) == [], "a row for some classes only would favour them"
+    assert describe(["same", "other"], pair=True) == []
+    assert describe(["a", "b"], with_names=False) == []
+
+
+def test_a_description_stands_in_place_of_the_name() -> None:
+    assert describe(["a", "b"], {"b": ["First.", "Second."]}) == [
+        ("a", "This text is about a."), ("b", "First."), ("b", "Second.")
+    ]  # fmt: skip
+    assert describe(["0", "1"], {"0": "None.", "1": "One."}) == [("0", "None."), ("1", "One.")]
+    assert describe(["a", "b"], {"b": "First."}, with_names=False) == [("b", "First.")]
+
+
+def test_a_description_that_cannot_be_used_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no training row is of class 'Sport'") as caught:
+        describe(["Sports", "World"], {"Sport": "Matches."})
+    assert "Sports" in str(caught.value.fix)
+    with pytest.raises(ConfigError, match="no training row is of class 'b'"):
+        describe(["a", "b"], {"b": "Only seen in development rows."}, unseen=1)
+    with pytest.raises(ConfigError, match="pairs of texts"):
+        describe(["a", "b"], {"a": "First."}, pair=True)
+
+
 # --- whole runs --------------------------------------------------------------------------------------------
 
 
@@ -186,7 +233,7 @@ def test_the_steps_move_the_trunk_and_leave_the_head_to_the_look(method: str, tr
     events = fitting.run(make_config(trunk, tmp_path, f"method.name={method}"), ROWS)
     reports = [event for event in events if isinstance(event, StepReport)]
     assert len(reports) == 4
-    assert all(report.gradient_norm > 0 and report.units == 12 for report in reports)
+    assert all(report.gradient_norm > 0 and report.units == 14 for report in reports), "12 rows and 2 names"
     assert all(report.tokens > 12 * 8 for report in reports), "twice the rows: another one beside each"
 
 
@@ -214,6 +261,36 @@ def test_all_rows_are_trained_on_and_the_score_says_so(trunk: Path, tmp_path: Pa
     facts = json.loads((tmp_path / "tunesmith.json").read_text("utf-8"))
     assert (facts["data"]["train_rows"], facts["data"]["dev_rows"]) == (12, 0)
     assert "none were held out" in (tmp_path / "README.md").read_text("utf-8")
+
+
+def test_names_are_said_and_learnt_and_counted_nowhere(trunk: Path, tmp_path: Path) -> None:
+    """Two runs that differ in the names alone: other weights, the same rows."""
+    with_names, without = tmp_path / "with", tmp_path / "without"
+    said = [event.text for event in fitting.run(make_config(trunk, with_names), ROWS) if isinstance(event, Notice)]
+    assert any("'This text is about negative.'" in text and "class_names=false" in text for text in said)
+    silent = fitting.run(make_config(trunk, without, "few_shot.class_names=false"), ROWS)
+    assert not any("is about" in event.text for event in silent if isinstance(event, Notice))
+    rows = [
+        json.loads((out / "tunesmith.json").read_text("utf-8"))["data"]["train_rows"] for out in (with_names, without)
+    ]
+    ledgers = [json.loads((out / "metrics.json").read_text("utf-8"))["ledger"] for out in (with_names, without)]
+    assert rows == [12, 12]
+    assert ledgers[0] == ledgers[1]
+    heads = [api.load(out).model.extra_head for out in (with_names, without)]
+    assert not torch.equal(heads[0][1].weight, heads[1][1].weight)  # type: ignore[index]
+
+
+def test_the_head_is_found_on_names_as_well(trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    found = Contrastive.find_head
+
+    def watch(way: Contrastive, model: Any, vectors: Any, targets: Sequence[Any]) -> None:
+        seen.append(list(targets))
+        found(way, model, vectors, targets)
+
+    monkeypatch.setattr(Contrastive, "find_head", watch)
+    fit(trunk, tmp_path, ROWS, None, "few_shot.descriptions={negative: [It was bad., I left early.]}")
+    assert [sorted(targets) for targets in seen] == [[0] * (6 + 2) + [1] * (6 + 1)]
 
 
 def test_development_rows_judge_where_they_are_given(trunk: Path, tmp_path: Path) -> None:
@@ -277,6 +354,8 @@ def test_one_row_a_class_and_chinese(tmp_path: Path) -> None:
         (ROWS, ["method.name=head"], MethodError, "teaches the trunk's vectors, and method head"),
         (ROWS, ["task.name=embedding"], ConfigError, "is for text-classification"),
         (ROWS, ["few_shot.name=contrastiv"], ConfigError, "contrastive"),
+        (ROWS, ["few_shot.descriptions={neutral: So so.}"], ConfigError, "no training row is of class 'neutral'"),
+        (ROWS, ["few_shot.descriptions={negative: []}"], ConfigError, "few_shot.descriptions"),
         (ROWS, ["few_shot.group_siz=3"], ConfigError, "group_size"),
         (ROWS, ["few_shot.name=none", "few_shot.group_size=3"], ConfigError, "few_shot.name is none"),
     ],

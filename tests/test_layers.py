@@ -27,9 +27,8 @@ LAYERS = [
     {"model", "folder_lock", "pages"},
     {"corpora", "generation", "guessing", "model_loading", "sentence_folder", "vocabulary", "optimization"}
     | {"frozen", "linear_layers", "peft_format", "prefixes"},
-    {"likely_words", "tasks", "methods", "objectives", "few_shot", "architectures", "engine", "checkpoint"}
-    | {"stored_weights"},
-    {"card_use"},
+    {"likely_words", "tasks", "methods", "objectives", "architectures", "engine", "checkpoint"} | {"stored_weights"},
+    {"card_use", "few_shot"},
     {
         "artifact",
         "chatting",

@@ -206,9 +206,10 @@ class _Fitting:
 
 def _with_lines(error: TrainingError, splits: Splits) -> TrainingError:
     """Name the rows at fault as the user's editor does."""
-    if not error.rows or not splits.lines:
+    in_file = [row for row in error.rows if row < len(splits.lines)]  # a way's own rows stand in none
+    if not in_file:
         return error
-    lines = ", ".join(str(splits.lines[row]) for row in error.rows[:20])
+    lines = ", ".join(str(splits.lines[row]) for row in in_file[:20])
     message = f"{error.message} (lines of {splits.read['train'].source}: {lines})"
     return TrainingError(message, fix=error.fix, rows=error.rows)
 

@@ -53,6 +53,19 @@ def say_before(splits: Splits, task: Task, labels: Labels, model: Model, items: 
     return notices
 
 
+def say_own_rows(task: Task, rows: Sequence[Any]) -> list[str]:
+    """What is learnt beside the user's rows.
+
+    Args:
+        task: what is learnt.
+        rows: of the way's own.
+    """
+    if not rows:
+        return []
+    texts = _some([repr(" ".join(task.texts(row))) for row in rows])
+    return [f"learnt beside the training rows: {texts}; --set few_shot.class_names=false leaves names out"]
+
+
 def say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:
     """What of texts and answers never reaches the model, and what to do.
 

@@ -14,6 +14,7 @@ from tunesmith import base_models, engine, few_shot, inference, ledger, vocabula
 from tunesmith.base_models import BaseModelFolder
 from tunesmith.config import RunConfig
 from tunesmith.contracts import (
+    BringsRows,
     Encoded,
     FindsHead,
     GroupedObjective,
@@ -31,7 +32,7 @@ from tunesmith.ledger import Ledger
 from tunesmith.methods import make_method
 from tunesmith.model import Model
 from tunesmith.model_loading import ModelOptions, load_model
-from tunesmith.notices import say_before, say_losses
+from tunesmith.notices import say_before, say_losses, say_own_rows
 from tunesmith.optimization import LearningRate, choose_learning_rate
 from tunesmith.packing import Schedule, Sizes, group_items, group_lengths, schedule_run
 from tunesmith.tasks import make_task
@@ -58,7 +59,8 @@ class Setup:
         compaction: what was put away of the vocabulary, or None.
         train_items: encoded training rows.
         dev_items: encoded development rows.
-        groups: training items that belong together.
+        own_items: encoded rows of the way's own, numbered behind the training rows.
+        groups: what is trained on, as items that belong together.
         schedule: all steps.
         learning_rate: the highest one and why.
         precision: of the arithmetic in training.
@@ -78,6 +80,7 @@ class Setup:
     compaction: vocabulary.Compaction | None
     train_items: list[Encoded]
     dev_items: list[Encoded]
+    own_items: list[Encoded]
     groups: list[list[Encoded]]
     schedule: Schedule
     learning_rate: LearningRate
@@ -113,41 +116,33 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
     if way is not None:
         way.check(task, labels)
         _refuse_still_trunk(way, method)
+    own_rows: list[Any] = way.own_rows(task, labels, splits.train) if isinstance(way, BringsRows) else []
     base = base_models.resolve(config.model.name, revision=config.model.revision)
     device = engine.choose_device(config.train.device)
+    precision = engine.choose_precision(config.train.precision, device)
     _refuse_four_bits(config, method, device)
     options = ModelOptions(config.train.seed, config.model.max_tokens, config.model.dropout, config.model.load_in)
     model = load_model(base, task.head(labels), options)
     context = inference.make_context(model, labels)
     train_items, dev_items = (task.encode(rows, context) for rows in (splits.train, splits.dev))
+    own_items = task.encode(own_rows, context, len(splits.train))
     task.prepare_head(model, labels)
-    precision = engine.choose_precision(config.train.precision, device)
     if isinstance(task, Prepares):
         with engine.fixed_order(device):
-            train_items, dev_items = (
+            train_items, dev_items, own_items = (
                 inference.prepare_items(model.to(device), task, items, config.evaluate.batch_tokens, precision)
-                for items in (train_items, dev_items)
+                for items in (train_items, dev_items, own_items)
             )
         model.cpu()  # where what a method adds is drawn
     with torch.random.fork_rng(devices=[]):  # what a method adds depends on the seed alone
         torch.manual_seed(config.train.seed)
         method.apply(model)
     model.to(device)
-    compaction = _compact(config, model, [*train_items, *dev_items])
-    objective = task if way is None else way.objective(task, train_items)
-    groups = group_items(train_items, objective.groups(train_items))
-    section = config.train
-    schedule = schedule_run(
-        group_lengths(groups),
-        Sizes(max(1, section.batch_size // max(map(len, groups))), section.batch_tokens),
-        section.seed,
-        section.epochs,
-        section.max_steps,
-        partial(engine.dealt_lengths, objective, groups, section.seed) if _regroups(objective, groups) else None,
-    )
-    not_judged = _count_unjudged(task, splits.dev, labels)
-    others = dev_items if splits.held_out else []
-    ledgers = {"train": ledger.count(train_items), "dev": replace(ledger.count(others), not_judged=not_judged)}
+    compaction = _compact(config, model, [*train_items, *own_items, *dev_items])
+    learnt = [*train_items, *own_items]
+    objective = task if way is None else way.objective(task, learnt)
+    groups = group_items(learnt, objective.groups(learnt))
+    ledgers = _count_losses(task, splits, labels, train_items, dev_items)
     return Setup(
         config=config,
         task=task,
@@ -161,10 +156,11 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         compaction=compaction,
         train_items=train_items,
         dev_items=dev_items,
+        own_items=own_items,
         groups=groups,
-        schedule=schedule,
+        schedule=_plan_steps(config, objective, groups),
         learning_rate=choose_learning_rate(
-            section.learning_rate,
+            config.train.learning_rate,
             model.width,
             method.tags.learning_rate_factor,
             task.tags.learning_rate_limit if way is None else way.learning_rate_limit,
@@ -174,9 +170,33 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         notices=[
             *([FOUR_BITS] if config.model.load_in == "4bit" else []),
             *say_before(splits, task, labels, model, train_items),
+            *say_own_rows(task, own_rows),
             *say_losses(ledgers, model.max_tokens, task),
         ],
     )
+
+
+def _plan_steps(config: RunConfig, objective: GroupedObjective, groups: Sequence[Sequence[Encoded]]) -> Schedule:
+    section = config.train
+    return schedule_run(
+        group_lengths(groups),
+        Sizes(max(1, section.batch_size // max(map(len, groups))), section.batch_tokens),
+        section.seed,
+        section.epochs,
+        section.max_steps,
+        partial(engine.dealt_lengths, objective, groups, section.seed) if _regroups(objective, groups) else None,
+    )
+
+
+def _count_losses(
+    task: Task, splits: Splits, labels: Labels, train_items: Sequence[Encoded], dev_items: Sequence[Encoded]
+) -> dict[str, Ledger]:
+    """Ledgers of the user's rows, by split; development rows that are training rows are counted once."""
+    dev = ledger.count(dev_items if splits.held_out else [])
+    return {
+        "train": ledger.count(train_items),
+        "dev": replace(dev, not_judged=_count_unjudged(task, splits.dev, labels)),
+    }
 
 
 def _refuse_still_trunk(way: Way, method: Method) -> None:
@@ -232,7 +252,7 @@ def find_head(setup: Setup) -> None:
     """Set the head to what the training rows say with the trunk as it is, where the way leaves that to each look."""
     way: object = setup.way
     if isinstance(way, FindsHead):
-        items, batch_tokens = setup.train_items, setup.config.evaluate.batch_tokens
+        items, batch_tokens = [*setup.train_items, *setup.own_items], setup.config.evaluate.batch_tokens
         vectors = inference.item_vectors(setup.model, setup.task, items, batch_tokens)
         way.find_head(setup.model, vectors, [item.target for item in items])
 
@@ -255,7 +275,7 @@ def estimate_memory_bytes(setup: Setup) -> int:
     text = model.hf.config.get_text_config()
     weights = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    longest = max(item.length_tokens for item in setup.train_items)
+    longest = max(item.length_tokens for item in (*setup.train_items, *setup.own_items))
     sizes = setup.schedule.sizes
     in_step = sizes.batch_tokens or sizes.batch_size * longest
     tokens = max(longest, min(in_step, setup.config.train.micro_batch_tokens))

@@ -11,6 +11,7 @@ from tunesmith.contracts.edits import Augmentable, Editable, Place
 from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
 from tunesmith.contracts.protocols import (
     Baseline,
+    BringsRows,
     Converses,
     Deciding,
     Features,
@@ -34,6 +35,7 @@ __all__ = [
     "Baseline",
     "Batch",
     "Beliefs",
+    "BringsRows",
     "Column",
     "Comparison",
     "Context",

@@ -335,6 +335,24 @@ class GroupedObjective(Objective, Protocol):
 
 
 @runtime_checkable
+class BringsRows(Protocol):
+    """What a way offers besides that learns from rows of its own, beside those of the user."""
+
+    def own_rows(self, task: Task, labels: Labels, rows: Sequence[Any]) -> list[Any]:
+        """Labelled rows to learn from.
+
+        Args:
+            task: makes them.
+            labels: the answers.
+            rows: the user's training rows.
+
+        Raises:
+            ConfigError: the options do not fit these answers or rows.
+        """
+        ...
+
+
+@runtime_checkable
 class FindsHead(Protocol):
     """What a way offers besides whose steps leave the head alone: it is found whenever the model is looked at."""
 

@@ -11,7 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch.nn import functional
 from tunesmith.config import Section
 from tunesmith.contracts import Batch, Encoded, Groups, Labels, Outputs, Tags, Task
 from tunesmith.errors import ConfigError, DataError
+from tunesmith.few_shot.class_names import describing_rows
 from tunesmith.model import Model
 from tunesmith.packing import deal
 
@@ -31,6 +32,7 @@ LEARNING_RATE_LIMIT = 2e-5
 """Of full tuning: what the vectors of a base model know already is soon forgotten."""
 PASSES, MOST_STEPS = 40, 1000
 """The rule of how long is trained: so many passes over the rows, of 16 each step, and no more than so many steps."""
+Sentence = Annotated[str, Field(min_length=1)]
 NEVER = -30.0
 """Bias of a class that stands in no training row."""
 
@@ -42,6 +44,10 @@ class ContrastiveConfig(Section):
     """Rows of a step; another one of its class is drawn beside each, and all of these texts are compared."""
     head_strength: float = Field(default=1.0, gt=0)
     """The C of the head's logistic regression: the larger, the closer it follows the rows."""
+    class_names: bool = True
+    """Whether each class gets one row more, which says its name: "This text is about NAME."."""
+    descriptions: dict[str, Sentence | Annotated[list[Sentence], Field(min_length=1)]] = Field(default_factory=dict)
+    """Class → sentence or sentences that say what it is about; each is a row of its own, in place of the name's."""
 
 
 class Contrastive:
@@ -78,6 +84,10 @@ class Contrastive:
             )
         if sum(count > 0 for count in labels.counts) < 2:
             raise DataError("the training rows are all of one class", fix="add rows of another one")
+
+    def own_rows(self, task: Task, labels: Labels, rows: Sequence[Any]) -> list[Any]:
+        """Names or descriptions of the classes: for pairs and for the head."""
+        return describing_rows(task, labels, rows, self.config.descriptions, with_names=self.config.class_names)
 
     def objective(self, task: Task, items: Sequence[Encoded]) -> Pairs:
         """Cosines of pairs."""

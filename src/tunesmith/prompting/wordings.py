@@ -7,6 +7,7 @@ from typing import Literal
 
 from tunesmith.tasks.cloze_sequences import USUAL_CLOZE
 from tunesmith.tasks.languages import is_chinese
+from tunesmith.tasks.prompt_texts import USUAL_DESCRIPTION
 
 Kind = Literal["classification", "extraction", "questions", "generation"]
 """What is asked for."""
@@ -14,7 +15,7 @@ Way = Literal["descriptions", "cloze", "likelihood"]
 """How a label is found; the base model decides."""
 
 USUAL: dict[Way, dict[str, str]] = {
-    "descriptions": {"en": "This text is about {label}.", "zh": "这段文字是关于{label}的。"},
+    "descriptions": USUAL_DESCRIPTION,
     "cloze": USUAL_CLOZE,
     "likelihood": {"en": "Text: {text}\nTopic: {mask}", "zh": "文本：{text}\n主题：{mask}"},
 }

@@ -14,6 +14,8 @@ MASK = "mask"
 LABEL = "label"
 """Placeholder of a label's description."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+USUAL_DESCRIPTION = {"en": "This text is about {label}.", "zh": "这段文字是关于{label}的。"}
+"""What is said of a label where nobody described it, by the language of the labels."""
 
 
 @dataclass(frozen=True)
