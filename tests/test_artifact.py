@@ -15,11 +15,12 @@ from safetensors import safe_open
 
 from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import api, artifact, durable, fitting, model_card
-from tunesmith.config import RunConfig, read_config_file, resolve_config
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Labels, Tags
 from tunesmith.errors import ModelError, TrainingError
 from tunesmith.methods import METHODS
 from tunesmith.methods.lora import Lora
+from tunesmith.settings import read_config_file
 
 ROWS = make_rows(20)
 TEXTS = [row["text"] for row in ROWS[16:]]

@@ -25,11 +25,12 @@ from tests import configuration_page
 from tests.test_layers import LAYERS
 from tests.tiny import make_rows
 from tunesmith import base_models, cli
-from tunesmith.config import apply_settings, build_named, parse_setting, resolve_config
+from tunesmith.config import resolve_config
 from tunesmith.errors import ConfigError
 from tunesmith.methods import METHODS, make_method
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.pretraining.config import resolve_pretraining
+from tunesmith.settings import apply_settings, build_named, parse_setting
 from tunesmith.task_guess import settle_task
 from tunesmith.tasks import TASKS, make_task
 

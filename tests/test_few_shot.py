@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 from tests.kill.runs import digest, one_thread
 from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import api, cli, few_shot, fitting
-from tunesmith.config import RunConfig, read_config_file, resolve_config
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Encoded, HeadSpec, Labels, StepReport
 from tunesmith.errors import ConfigError, DataError, MethodError, TunesmithError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.few_shot.class_names import describing_rows
 from tunesmith.few_shot.contrastive import NEVER, Contrastive, ContrastiveConfig, Pairs, balanced_cost
 from tunesmith.heads import own_head
+from tunesmith.settings import read_config_file
 from tunesmith.tasks import make_task
 
 WAY = Contrastive(ContrastiveConfig())

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tunesmith import strict_yaml
-from tunesmith.config import RunConfig, check_options, parse_setting, read_config_file, resolve_config, to_yaml
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.errors import ConfigError
 from tunesmith.planning import as_setting
+from tunesmith.settings import check_options, parse_setting, read_config_file, to_yaml
 from tunesmith.strict_yaml import read_yaml
 from tunesmith.tasks import make_task
 

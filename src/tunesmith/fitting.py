@@ -30,7 +30,7 @@ from tunesmith import (
 )
 from tunesmith.asking import example_words
 from tunesmith.checkpoint import CURVES
-from tunesmith.config import RunConfig, to_yaml
+from tunesmith.config import RunConfig
 from tunesmith.contracts import RatesApart, StepReport, Writes
 from tunesmith.errors import TrainingError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
@@ -41,6 +41,7 @@ from tunesmith.optimization import alike
 from tunesmith.planning import describe_plan
 from tunesmith.preparation import Setup, evaluation_interval, make_parts, prepare, write_in_files
 from tunesmith.run_identity import CHECKPOINTS, check_folder, choose_folder, find_finished, make_facts, make_identity
+from tunesmith.settings import to_yaml
 from tunesmith.task_guess import settle_task
 from tunesmith.training import Course, Training
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tunesmith import artifact, base_models, durable
 from tunesmith.child_processes import Ended, run_child
-from tunesmith.config import RunConfig, apply_settings, parse_setting, resolve_config
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import Task
 from tunesmith.data.rejects import listed
 from tunesmith.errors import ConfigError, DataError, Interrupted, UserError, nearest
@@ -25,6 +25,7 @@ from tunesmith.labelled_rows import Splits, read_splits
 from tunesmith.methods import METHODS
 from tunesmith.predictor import Predictor
 from tunesmith.run_identity import CHECKPOINTS, choose_folder
+from tunesmith.settings import apply_settings, parse_setting
 from tunesmith.task_guess import settle_task
 from tunesmith.tasks import make_task
 

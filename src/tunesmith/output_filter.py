@@ -21,8 +21,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tunesmith.config import Section, check_options, read_config_file
+from tunesmith.config import Section
 from tunesmith.errors import ConfigError
+from tunesmith.settings import check_options, read_config_file
 
 _ENDS = re.compile(r"[.!?。！？\n]")
 """Where a stretch of text ends that can be judged by itself."""

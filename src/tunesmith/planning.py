@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from tunesmith import few_shot
-from tunesmith.config import NO_WAY, RunConfig, parse_setting
+from tunesmith.config import NO_WAY, RunConfig
 from tunesmith.packing import Schedule
 from tunesmith.preparation import Setup, estimate_memory_bytes, evaluation_interval
+from tunesmith.settings import parse_setting
 
 
 def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:

@@ -17,13 +17,14 @@ from torch import Tensor
 from tunesmith import __version__, artifact, base_models, checkpoint, durable
 from tunesmith.artifact import Artifact
 from tunesmith.checkpoint import Identity
-from tunesmith.config import RunConfig, merge
+from tunesmith.config import RunConfig
 from tunesmith.data.rejects import listed
 from tunesmith.errors import CheckpointError, ModelError, UserError
 from tunesmith.folder_lock import LOCK_NAME
 from tunesmith.labelled_rows import Splits
 from tunesmith.optimization import AS_SET
 from tunesmith.preparation import Setup
+from tunesmith.settings import merge
 from tunesmith.stored_weights import describe_outputs
 
 CHECKPOINTS = "checkpoints"

@@ -17,9 +17,10 @@ import yaml
 
 from tests.tiny import make_rows, make_tiny_trunk
 from tunesmith import fitting
-from tunesmith.config import RunConfig, merge, resolve_config
+from tunesmith.config import RunConfig, resolve_config
 from tunesmith.pretraining import running
 from tunesmith.pretraining.config import resolve_pretraining
+from tunesmith.settings import merge
 
 TRAIN_ROWS, DEV_ROWS = 56, 40
 WRONG_SHARE = 0.2

@@ -54,8 +54,9 @@ def read_options(
     Raises:
         ConfigError: a setting has no effect here.
     """
-    from tunesmith.config import apply_settings, resolve_config
+    from tunesmith.config import resolve_config
     from tunesmith.data import ReadOptions
+    from tunesmith.settings import apply_settings
 
     given = apply_settings({}, settings or [])
     if lets_task:
@@ -73,7 +74,7 @@ def read_options(
 
 def task_options(settings: Sequence[str] | None) -> dict[str, Any]:
     """Options of the task among the settings: how answers are given."""
-    from tunesmith.config import apply_settings
+    from tunesmith.settings import apply_settings
 
     return dict(apply_settings({}, settings or []).get("task", {}))
 

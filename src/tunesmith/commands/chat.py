@@ -75,8 +75,8 @@ class Conversation:
         self, predictor: Predictor, system: str, settings: list[str], output_filter: OutputFilter | None = None
     ) -> None:
         from tunesmith import chatting
-        from tunesmith.config import resolve
         from tunesmith.errors import ConfigError
+        from tunesmith.settings import resolve
         from tunesmith.tasks.decoding_options import DecodingOptions
 
         self._predictor, self._reply, self._filter = predictor, chatting.reply, output_filter

@@ -75,7 +75,8 @@ def _one_of(file: str | None, train: str | None) -> str | None:
 
 def _resolve(config: str | None, recipe: str | None, flags: dict[str, Any], settings: Sequence[str]) -> RunConfig:
     """Settings from the least to the most telling: recipe, file, options, --set."""
-    from tunesmith.config import CLASSIC_RECIPE, read_config_file, resolve_config
+    from tunesmith.config import CLASSIC_RECIPE, resolve_config
+    from tunesmith.settings import read_config_file
 
     if recipe not in (None, "classic"):
         raise ConfigError(f"unknown recipe {recipe!r}", fix="--recipe classic is the only one")

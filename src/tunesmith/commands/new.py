@@ -47,8 +47,8 @@ def register(app: typer.Typer, guarded: Guarded) -> None:
             from tunesmith.console import working
 
             with working(console, "loading"):
-                from tunesmith.config import resolve
                 from tunesmith.pretraining.untrained import UntrainedConfig, make_untrained
+                from tunesmith.settings import resolve
 
             resolved = resolve(UntrainedConfig, flags, settings=setting or [])
             with working(console, "training a tokenizer"):

@@ -81,8 +81,8 @@ def _pretrain(
     settings: Sequence[str],
     loudness: tuple[bool, bool],
 ) -> Finished:
-    from tunesmith.config import read_config_file
     from tunesmith.console import working
+    from tunesmith.settings import read_config_file
 
     with working(console, "loading"):
         from tunesmith.console.pretraining import PretrainReporter

@@ -8,23 +8,19 @@ the name of a task or a method.
 from tunesmith.contracts.answers import Beliefs, Column, Comparison, Counts, Labels, Mark, Samples
 from tunesmith.contracts.batches import IGNORED, Batch, Encoded, Groups, Outputs, StepReport
 from tunesmith.contracts.edits import Augmentable, Editable, Place
+from tunesmith.contracts.methods import BringsRows, FindsHead, Method, RatesApart, Way
 from tunesmith.contracts.models import EVERY_TRUNK, Context, HeadSpec, PretrainingHead, Tags
-from tunesmith.contracts.protocols import (
+from tunesmith.contracts.tasks import (
     Baseline,
-    BringsRows,
     Converses,
     Deciding,
     Features,
-    FindsHead,
     GroupedObjective,
     JudgedTogether,
-    Method,
     Objective,
     Penalty,
     Prepares,
-    RatesApart,
     Task,
-    Way,
     Writes,
 )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.config import NO_WAY, RunConfig, build_named, resolve_config
+from tunesmith.config import NO_WAY, RunConfig, resolve_config
 from tunesmith.contracts import Way
 from tunesmith.errors import ConfigError
 from tunesmith.few_shot.contrastive import Contrastive
 from tunesmith.few_shot.pet import Pet
+from tunesmith.settings import build_named
 
 WAYS: dict[str, type[Any]] = {
     "contrastive": Contrastive,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.config import build_named
 from tunesmith.contracts import Method
 from tunesmith.methods.adapter import Adapter
 from tunesmith.methods.bitfit import BitFit
@@ -15,6 +14,7 @@ from tunesmith.methods.ia3 import Ia3
 from tunesmith.methods.lora import Lora
 from tunesmith.methods.prefix import PrefixTuning
 from tunesmith.methods.prompt import Prompt
+from tunesmith.settings import build_named
 
 METHODS: dict[str, type[Any]] = {
     "full": Full,

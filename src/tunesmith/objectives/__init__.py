@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.config import build_named
 from tunesmith.objectives.causal_lm import CausalLanguageModel
 from tunesmith.objectives.denoising import Denoising
 from tunesmith.objectives.masked_lm import MaskedLanguageModel
 from tunesmith.objectives.replaced_tokens import ReplacedTokens
 from tunesmith.objectives.tokens import Tokens
+from tunesmith.settings import build_named
 
 OBJECTIVES: dict[str, type[Any]] = {
     "mlm": MaskedLanguageModel,

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.config import resolve
 from tunesmith.events import Finished
 from tunesmith.pretraining.config import resolve_pretraining
 from tunesmith.pretraining.running import run
 from tunesmith.pretraining.untrained import UntrainedConfig, make_untrained
+from tunesmith.settings import resolve
 
 
 def pretrain(

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tunesmith.config import Named, OutputSection, Section, TrainSection, resolve
+from tunesmith.config import Named, OutputSection, Section, TrainSection
+from tunesmith.settings import resolve
 
 ENDLESS_EPOCHS = 1_000_000
 """Passes over the text where the number of steps decides."""

@@ -13,7 +13,6 @@ import torch
 from tunesmith import base_models, durable, engine, manifests
 from tunesmith.architectures import DEFAULTS, describe_architecture, make_model
 from tunesmith.base_models import BaseModelFolder
-from tunesmith.config import build_named
 from tunesmith.corpora.corpus import Corpus, open_corpus
 from tunesmith.corpora.documents import DocumentOptions
 from tunesmith.corpora.files import fingerprint
@@ -32,6 +31,7 @@ from tunesmith.objectives.tokens import Tokens
 from tunesmith.optimization import LearningRate, choose_pretraining_rate
 from tunesmith.packing import Schedule, Sizes, schedule_run
 from tunesmith.pretraining.config import PretrainConfig
+from tunesmith.settings import build_named
 
 CORPUS, GENERAL, TOKENIZER = "corpus", "general", "tokenizer"
 """Folders inside a run's folder."""

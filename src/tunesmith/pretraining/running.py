@@ -12,7 +12,6 @@ from typing import Any
 
 from tunesmith import artifact, checkpoint, durable, engine
 from tunesmith.checkpoint import CURVES, Identity
-from tunesmith.config import to_yaml
 from tunesmith.contracts import StepReport
 from tunesmith.corpora.corpus import Corpus
 from tunesmith.corpora.files import fingerprint
@@ -24,6 +23,7 @@ from tunesmith.pretraining.card import render_card
 from tunesmith.pretraining.config import PretrainConfig
 from tunesmith.pretraining.preparing import Setup, prepare
 from tunesmith.run_identity import CHECKPOINTS, check_folder, drop_leftovers, versions
+from tunesmith.settings import to_yaml
 from tunesmith.training import Course, Training
 
 Event = Notice | Reading | Plan | StepReport | Evaluated | Sample | Saved | Finished

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tunesmith import artifact, data, durable
 from tunesmith.architectures import describe_architecture
-from tunesmith.config import DataSection, Named, OutputSection, Section, to_yaml
+from tunesmith.config import DataSection, Named, OutputSection, Section
 from tunesmith.contracts import HeadSpec, PretrainingHead, Task
 from tunesmith.corpora.tokenizer_training import Family, tokenizer_files, train_tokenizer
 from tunesmith.errors import ConfigError
@@ -24,6 +24,7 @@ from tunesmith.model_loading import ModelOptions, load_tokenizer, new_model
 from tunesmith.pretraining.config import ModelSection, TokenizerSection
 from tunesmith.pretraining.preparing import KINDS, LEAST_POSITIONS
 from tunesmith.run_identity import check_folder
+from tunesmith.settings import to_yaml
 from tunesmith.tasks import make_task
 
 FAMILIES: dict[str, Family] = {"bart": "encoder-decoder", "llama": "decoder", "gpt2": "decoder"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.config import build_named
 from tunesmith.contracts import Task
+from tunesmith.settings import build_named
 from tunesmith.tasks.answer_selection import AnswerSelection
 from tunesmith.tasks.chat import Chat
 from tunesmith.tasks.embedding import Embedding
