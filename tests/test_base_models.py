@@ -22,9 +22,10 @@ from safetensors.numpy import save, save_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from tunesmith import base_models
-from tunesmith.base_models import MINILM_HUB_ID, resolve, safe_config
+from tunesmith import base_models, model_files
+from tunesmith.base_models import MINILM_HUB_ID, resolve
 from tunesmith.errors import ModelError
+from tunesmith.model_files import safe_config
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = save({"weight": np.arange(6, dtype=np.float32).reshape(2, 3)})
@@ -197,7 +198,7 @@ def test_broken_configs_are_refused(folder: Path, text: str, reason: str) -> Non
 
 
 def test_huge_config_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_models, "JSON_LIMIT_BYTES", 10)
+    monkeypatch.setattr(model_files, "JSON_LIMIT_BYTES", 10)
     refused(folder, "wanted at most 10")
 
 

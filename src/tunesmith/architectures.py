@@ -9,10 +9,10 @@ from typing import Any
 
 import transformers
 
-from tunesmith import base_models
 from tunesmith.contracts import HeadSpec
 from tunesmith.errors import ConfigError, nearest
 from tunesmith.model import Model
+from tunesmith.model_files import read_config
 from tunesmith.model_loading import ModelOptions, new_model
 
 
@@ -94,7 +94,7 @@ def _from_file(name: str) -> tuple[str, dict[str, Any]]:
     if not path.is_file():
         fix = f"choose one of {', '.join(ARCHITECTURES)}, or give a config.json"
         raise ConfigError(f"unknown architecture {name!r}: {nearest(name, ARCHITECTURES)}", fix=fix)
-    values = base_models.read_config(path)
+    values = read_config(path)
     kind = values["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
         raise ConfigError(

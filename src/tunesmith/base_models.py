@@ -7,17 +7,25 @@ of an earlier download is used, or the error says what to do.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from tunesmith.errors import ModelError, nearest
+from tunesmith.model_files import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    WEIGHTS_FILE,
+    brief,
+    read_config,
+    read_json,
+    refuse_code,
+    refuse_weights,
+    weights_sha256,
+)
 
 EMBEDDED: Final = ("zh-classics",)
 """Base models that ship inside the package."""
@@ -45,9 +53,6 @@ FORMER_HUB_IDS: Final[Mapping[str, str]] = {
 }
 """Names from before the hub had organisations, which people still type."""
 
-CONFIG_FILE: Final = "config.json"
-WEIGHTS_FILE: Final = "model.safetensors"
-INDEX_FILE: Final = "model.safetensors.index.json"
 # The tokenizer's config too: an auto_map there runs code just as one in config.json does.
 FILES_THAT_MAY_NAME_CODE: Final = (
     CONFIG_FILE,
@@ -62,12 +67,7 @@ DOWNLOADED: Final = (
     *("README.md", "LICENSE*", "LICENCE*", "NOTICE*"),
 )
 NOT_DOWNLOADED: Final = ("*/*",)
-PICKLE_SUFFIXES: Final = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-SHARD_NAME: Final = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
-# Keys by which a config has made a loader run code that nobody asked for (CVE-2026-4372, CVE-2026-5241).
-DROPPED_KEYS: Final = re.compile(r"_?(attn|experts)_implementation.*|trust_remote_code|_?use_kernels|kernel_config")
-JSON_LIMIT_BYTES: Final = 32 * 2**20
 HUB_TIMEOUT_S: Final = 5.0
 
 
@@ -127,27 +127,6 @@ def resolve(name: str, *, revision: str | None = None) -> BaseModelFolder:
     return _from_hub(name, hub_id, revision)
 
 
-def safe_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a config without what could make a loader fetch or run code, at every depth.
-
-    Args:
-        config: a parsed config.json.
-
-    Returns:
-        A copy without `attn_implementation`, `_attn_implementation*`, the same for experts,
-        `trust_remote_code` and the kernel switches, and without any key whose value is a URL.
-
-    Raises:
-        ModelError: `auto_map` stands somewhere in it: such a model is code, not only weights.
-
-    Example:
-        >>> safe_config({"model_type": "bert", "_attn_implementation_internal": "someone/kernel"})
-        {'model_type': 'bert'}
-    """
-    _refuse_code(config, "config")
-    return {key: _cleaned(value) for key, value in config.items() if _is_kept(key, value)}
-
-
 def _packaged_minilm(name: str) -> BaseModelFolder | None:
     """The MiniLM package, found by its metadata: importing it would cost seconds and run its code."""
     try:
@@ -178,14 +157,14 @@ def _from_hub(name: str, hub_id: str, revision: str | None) -> BaseModelFolder:
         return _without_hub(name, hub_id, revision, error)
     files = [sibling.rfilename for sibling in info.siblings or ()]
     if not {WEIGHTS_FILE, INDEX_FILE} & set(files):
-        _refuse_weights(hub_id, files)
+        refuse_weights(hub_id, files)
     try:
         folder = snapshot_download(
             hub_id, revision=revision, allow_patterns=list(DOWNLOADED), ignore_patterns=list(NOT_DOWNLOADED)
         )
     except Exception as error:
         raise ModelError(
-            f"the download of {hub_id} stopped: {_brief(error)}",
+            f"the download of {hub_id} stopped: {brief(error)}",
             fix="check the network and the free disk space, then run the same command again",
         ) from error
     return _checked(name, Path(folder), revision=Path(folder).name)
@@ -208,7 +187,7 @@ def _without_hub(name: str, hub_id: str, revision: str | None, cause: Exception)
         if packaged is not None:
             return packaged
         raise ModelError(
-            f"no folder {name} here, and the model hub did not answer (offline?): {_brief(cause)}",
+            f"no folder {name} here, and the model hub did not answer (offline?): {brief(cause)}",
             fix=f"where there is a network run `hf download {hub_id} --local-dir model`, bring that folder "
             f"here and give its path; or use {MINILM_ALIAS}, which needs no network",
         ) from error
@@ -258,142 +237,5 @@ def _checked(name: str, folder: Path, *, revision: str | None) -> BaseModelFolde
     config = read_config(folder / CONFIG_FILE)
     for path in (folder / file for file in FILES_THAT_MAY_NAME_CODE):
         if path.exists():
-            _refuse_code(_read_json(path), str(path))
-    return BaseModelFolder(name, folder, revision, _weights_sha256(folder), config)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a config.json and take out of it what `safe_config` does.
-
-    Raises:
-        ModelError: it is no strict JSON, names no architecture, or brings code.
-    """
-    config = _read_json(path)
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str) or not model_type:
-        raise ModelError(
-            f"{path}: field model_type is {model_type!r}, wanted a name such as 'bert'",
-            fix="give a model that was saved with transformers' save_pretrained",
-        )
-    _refuse_code(config, str(path))  # before it is copied, so that the file is named
-    return safe_config(config)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object strictly: UTF-8, finite numbers, no key twice, bounded size and depth."""
-    try:
-        if path.stat().st_size > JSON_LIMIT_BYTES:
-            raise ValueError(f"it has {path.stat().st_size} bytes, wanted at most {JSON_LIMIT_BYTES}")
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_unique_keys)
-        if not isinstance(content, dict):
-            raise ValueError(f"a {type(content).__name__} came, wanted an object in braces")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path} cannot be read as strict JSON: {_brief(error)}", fix="download or save the model again"
-        ) from error
-    return content
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"the number {text} came, wanted a finite one")
-    return number
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} stands twice in one object")
-    return dict(pairs)
-
-
-def _refuse_code(value: Any, where: str) -> None:
-    """Raise when `auto_map` stands anywhere in parsed JSON; `where` grows with the path to it."""
-    if isinstance(value, Mapping):
-        if "auto_map" in value:
-            raise ModelError(
-                f"{where}: auto_map is {value['auto_map']!r}: this model brings Python code, which is never run",
-                fix="use a model whose architecture is part of transformers; if this one's is, delete "
-                "auto_map from the file",
-            )
-        for key, item in value.items():
-            _refuse_code(item, f"{where}: {key}")
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_code(item, where)
-
-
-def _is_kept(key: str, value: Any) -> bool:
-    return not DROPPED_KEYS.fullmatch(key) and not (isinstance(value, str) and "://" in value)
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _cleaned(item) for key, item in value.items() if _is_kept(key, item)}
-    return [_cleaned(item) for item in value] if isinstance(value, list) else value
-
-
-def _weights_sha256(folder: Path) -> str:
-    """Check the safetensors files of a folder and hash them."""
-    if (folder / WEIGHTS_FILE).is_file():
-        return _checked_sha256(folder / WEIGHTS_FILE)
-    if not (folder / INDEX_FILE).is_file():
-        _refuse_weights(str(folder), [path.name for path in folder.iterdir()])
-    lines = [f"{_checked_sha256(folder / name)}  {name}\n" for name in _shard_names(folder)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _shard_names(folder: Path) -> list[str]:
-    """The weight files that an index names, sorted; each must be a file of the same folder."""
-    weight_map = _read_json(folder / INDEX_FILE).get("weight_map")
-    named = sorted({str(name) for name in weight_map.values()}) if isinstance(weight_map, dict) else []
-    wrong = [name for name in named if not SHARD_NAME.fullmatch(name) or not (folder / name).is_file()]
-    if wrong or not named:
-        raise ModelError(
-            f"{folder / INDEX_FILE}: field weight_map names {', '.join(map(repr, wrong[:3])) or 'no file'}, "
-            "wanted safetensors files of this folder",
-            fix="download the model again, all files of it",
-        )
-    return named
-
-
-def _checked_sha256(path: Path) -> str:
-    """Hash a safetensors file whose header fits its size."""
-    from safetensors import SafetensorError, safe_open
-
-    with path.open("rb") as file:
-        pointer = file.read(40).startswith(b"version https://git-lfs")
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        kind = "a Git LFS pointer" if pointer else "damaged, cut short or of another format"
-        raise ModelError(
-            f"{path} is {kind}, wanted a safetensors file: {_brief(error)}",
-            fix="run `git lfs pull` in that folder" if pointer else "download the model again",
-        ) from error
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _refuse_weights(where: str, files: Sequence[str]) -> NoReturn:
-    pickles = sorted(file for file in files if Path(file).suffix.lower() in PICKLE_SUFFIXES)
-    if not pickles:
-        raise ModelError(
-            f"{where} holds no {WEIGHTS_FILE} and no {INDEX_FILE}",
-            fix="give a model with safetensors weights",
-        )
-    raise ModelError(
-        f"{where} holds weights only as {', '.join(pickles[:3])}, wanted {WEIGHTS_FILE}: a pickled file can "
-        "run code when it is read",
-        fix="convert it once where you trust it: load it with transformers and call save_pretrained(folder), "
-        f"which writes {WEIGHTS_FILE}; then give that folder",
-    )
-
-
-def _brief(error: BaseException) -> str:
-    """The kind of an error and the first line of its text."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+            refuse_code(read_json(path), str(path))
+    return BaseModelFolder(name, folder, revision, weights_sha256(folder), config)
