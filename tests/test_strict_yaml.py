@@ -121,6 +121,14 @@ def test_where_quotes_are_needed_the_error_says_so(setting: str) -> None:
     assert resolve_config(settings=['data.columns.label="yes"']).data.columns == {"label": "yes"}
 
 
+def test_a_mapping_that_is_none_is_told_from_a_text() -> None:
+    """YAML has signs of its own inside braces: a question mark ends a text there."""
+    with pytest.raises(ConfigError, match=r"data\.columns") as caught:
+        resolve_config(settings=["data.columns={text: who?, label: x}"])
+    assert 'need quotes, such as {name: "who?"}' in str(caught.value.fix)
+    assert resolve_config(settings=['data.columns={text: "who?", label: x}']).data.columns["text"] == "who?"
+
+
 @pytest.mark.parametrize("name", ["3e-4", "0123", "1:30", "yes", "null", "2024-01-01", "1.0", "a: b", "#", "标签"])
 def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     config = resolve_config({"data": {"columns": {"label": name}}, "model": {"revision": name}})

@@ -21,7 +21,7 @@ def describe_plan(setup: Setup, folder: Path) -> tuple[dict[str, str], str]:
     """The plan as title → value, and the full equivalent command."""
     config, model, schedule = setup.config, setup.model, setup.schedule
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    tokens = sum(schedule.lengths_tokens)
+    tokens = sum(item.length_tokens for item in setup.train_items)
     facts = {
         "task": f"{setup.task.title}, {setup.task.describe_labels(setup.labels)}",
         "data": f"{len(setup.splits.train):,} training rows ({tokens:,} tokens), "

@@ -124,10 +124,18 @@ def check_options(schema: type[Schema], values: Mapping[str, Any], where: str = 
         return schema.model_validate(dict(values))
     except ValidationError as error:
         found = error.errors()
-        fix = "correct the configuration or the --set option"
-        if text := next((_path(fault, where) for fault in found if fault["type"] == "string_type"), None):
-            fix += f"; a text that YAML reads otherwise needs quotes: --set '{text}=\"…\"'"
+        hint = next((hint for fault in found if (hint := _hint(fault, where))), "")
+        fix = "correct the configuration or the --set option" + hint
         raise ConfigError("; ".join(_fault(schema, fault, where) for fault in found), fix=fix) from None
+
+
+def _hint(fault: Mapping[str, Any], where: str) -> str:
+    """What to write where YAML read something else than was meant."""
+    if fault["type"] == "string_type":
+        return f"; a text that YAML reads otherwise needs quotes: --set '{_path(fault, where)}=\"…\"'"
+    if fault["type"] in {"dict_type", "list_type"} and str(fault["input"]).startswith(("{", "[")):
+        return '; YAML reads this as one text: texts in it that have signs need quotes, such as {name: "who?"}'
+    return ""
 
 
 def _path(fault: Mapping[str, Any], where: str) -> str:
