@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from benchmarks import common
 from benchmarks.few_shot_summary import summarize
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 380, 50, 56, 40, 16
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 395, 50, 71, 40, 16
 ARMS = {
     "probe": "frozen probe",
     "setfit": "SetFit",
@@ -47,7 +47,7 @@ def draw(cells: Mapping[str, Mapping[str, Any]]) -> str:
     for number, (place, arms) in enumerate(summary.items()):
         middle = LEFT + room * (number + 0.5)
         data, shots = place.split()
-        for line, text in enumerate((data.replace("_", " "), f"{shots} a class")):
+        for line, text in enumerate((f"{shots} a class", *data.split("_"))):
             y = HEIGHT - BOTTOM + 18 + 15 * line
             parts.append(f'<text x="{middle:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>')
         for place_of_arm, arm in enumerate(ARMS):
