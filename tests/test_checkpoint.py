@@ -21,19 +21,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tunesmith import checkpoint, durable
-from tunesmith.checkpoint import (
-    HARMLESS_FIELDS,
-    Identity,
-    TrainingState,
-    check_identity,
-    newest,
-    save,
-    trim_metrics,
-)
+from tunesmith.checkpoint import TrainingState, newest, save, trim_metrics
 from tunesmith.config import RunConfig
 from tunesmith.errors import CheckpointError, TrainingError
 from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
 from tunesmith.pretraining.config import PretrainConfig
+from tunesmith.same_run import HARMLESS_FIELDS, Identity, check_identity, hash_names
 
 CONFIG = {
     "train": {"learning_rate": 3e-4, "epochs": 5.0, "max_steps": None, "keep_checkpoints": 2},
@@ -529,7 +522,7 @@ def test_optimizer_that_is_not_known() -> None:
 
 def test_names_and_shapes_are_hashed_not_values() -> None:
     tensors = {"a": torch.zeros(2), "b": torch.zeros(3)}
-    known = checkpoint.hash_names(tensors)
-    assert checkpoint.hash_names({"b": torch.ones(3), "a": torch.ones(2)}) == known
+    known = hash_names(tensors)
+    assert hash_names({"b": torch.ones(3), "a": torch.ones(2)}) == known
     for name, value in (("a", torch.zeros(1, 2)), ("b", torch.zeros(3).half()), ("c", torch.zeros(1))):
-        assert checkpoint.hash_names({**tensors, name: value}) != known
+        assert hash_names({**tensors, name: value}) != known

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "tunesmith"
 LAYERS = [
     {"errors", "contracts", "allocator", "dropout", "minhash", "sharing", "short_attention", "strict_yaml"}
     | {"file_lock", "text_keys"},
-    {"model_files", "settings"},
+    {"model_files", "same_run", "settings"},
     {"config", "data", "metrics", "losses", "crf", "packing", "segments", "base_models", "events", "manifests"}
     | {"asking", "heads", "interrupts", "licences", "optimizer_state", "projection", "trunk_parts", "vector_file"}
     | {"word_edits"},

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from tests.kill import runs
 from tunesmith import artifact, checkpoint, cli, durable, engine, fitting, judging
-from tunesmith.checkpoint import HARMLESS_FIELDS
 from tunesmith.config import RunConfig, resolve_config
 from tunesmith.contracts import StepReport
 from tunesmith.errors import CheckpointError, ConfigError, Interrupted, TrainingError, UserError
 from tunesmith.events import Evaluated, Finished, Notice, Plan, Saved
 from tunesmith.folder_lock import lock_folder
+from tunesmith.same_run import HARMLESS_FIELDS
 from tunesmith.settings import apply_settings
 from tunesmith.tasks import text_classification
 

@@ -6,11 +6,10 @@ Randomness of a step is a function of (seed, step), so no generator state is kep
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -25,35 +24,13 @@ from tunesmith import durable
 from tunesmith.durable import disk_errors, write_file_atomic, write_folder
 from tunesmith.errors import CheckpointError, TrainingError
 from tunesmith.manifests import DamagedFolder, verify_folder
+from tunesmith.same_run import Identity
 
 MANIFEST = "MANIFEST.json"
 STATE = "state.json"
 CURVES = "metrics.jsonl"
 """The curves of the run so far, beside its states."""
 FORMAT = 1
-
-HARMLESS_FIELDS = frozenset(
-    {
-        "data.train",  # the place; the content is held by its fingerprint
-        "data.dev",
-        "corpus.files",
-        "corpus.general",
-        "corpus.folder",
-        "evaluate.samples",
-        "train.checkpoint_seconds",
-        "train.checkpoint_steps",
-        "train.keep_checkpoints",
-        "evaluate.baselines",
-        "evaluate.probe_rows",
-        "evaluate.resamples",
-        "output.folder",
-        "output.overwrite",
-        "output.trackers",
-        "output.report",
-        "output.language",
-    }
-)
-"""Settings that do not touch the weights; they may differ when a run is continued."""
 
 _NAME = re.compile(r"step-(\d{8,})(-replaced)?")
 _TENSOR_FILES = {
@@ -93,25 +70,6 @@ class TrainingState:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What must be the same for a run to be continued; JSON values.
-
-    Attributes:
-        config: the resolved configuration, nested.
-        data_fingerprints: of each split.
-        base_model_sha256: of the weights that training started from.
-        versions: of the libraries that compute.
-        trainable_sha256: what `hash_names` returns for the trainable parameters.
-    """
-
-    config: dict[str, Any]
-    data_fingerprints: dict[str, Any]
-    base_model_sha256: str
-    versions: dict[str, str]
-    trainable_sha256: str
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A training state read from disk; its tensors are on the CPU and independent of the files.
 
@@ -124,17 +82,6 @@ class Loaded:
     state: TrainingState
     identity: Identity
     folder: Path
-
-
-def hash_names(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, shapes and dtypes, whatever the order and the values.
-
-    Example:
-        >>> hash_names({"a": torch.zeros(2)}) == hash_names({"a": torch.ones(2)})
-        True
-    """
-    lines = [f"{name} {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in sorted(tensors.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def save(folder: Path, state: TrainingState, identity: Identity, keep: int) -> Path:
@@ -212,33 +159,6 @@ def clear(folder: Path) -> None:
         return
     for path in filter(is_ours, found):
         durable.discard(path)
-
-
-def hash_run(identity: Identity) -> str:
-    """SHA-256 of everything that `differences` compares: the same for the same run."""
-    return hashlib.sha256(json.dumps(_leaves(identity), sort_keys=True).encode()).hexdigest()
-
-
-def check_identity(saved: Identity, now: Identity) -> None:
-    """Refuse to continue a run with other arguments, data, weights or versions.
-
-    Raises:
-        CheckpointError: names every difference outside `HARMLESS_FIELDS`, with the old and the new value.
-    """
-    found = differences(saved, now)
-    if found:
-        fix = "give the same arguments to continue, another --out, or --set output.overwrite=true to start over"
-        raise CheckpointError(f"this folder holds another, unfinished run: {'; '.join(found)}", fix=fix)
-
-
-def differences(saved: Identity, now: Identity) -> list[str]:
-    """Everything outside `HARMLESS_FIELDS` that is not the same, each with the old and the new value."""
-    old, new = _leaves(saved), _leaves(now)
-    return [
-        f"{path} was {old.get(path, 'not set')}, now {new.get(path, 'not set')}"
-        for path in sorted(old.keys() | new.keys())
-        if old.get(path) != new.get(path)
-    ]
 
 
 def trim_metrics(path: Path, step: int) -> int:
@@ -337,21 +257,6 @@ def _rotate(folder: Path, step: int, keep: int) -> None:
         if path not in kept:
             with suppress(OSError):  # what cannot go now goes after the next save
                 durable.discard(path)
-
-
-def _leaves(identity: Identity) -> dict[str, str]:
-    """{dotted path: value as JSON}; the configuration's own paths stand without a prefix."""
-    content = asdict(identity)
-    config = {path: value for path, value in _walk(content.pop("config")) if path not in HARMLESS_FIELDS}
-    return config | dict(_walk(content))
-
-
-def _walk(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and (value or not path):
-        for key, below in value.items():
-            yield from _walk(below, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _is_upto(line: bytes, step: int) -> bool:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from tunesmith import __version__, artifact, base_models, checkpoint, durable
 from tunesmith.artifact import Artifact
-from tunesmith.checkpoint import Identity
 from tunesmith.config import RunConfig
 from tunesmith.data.rejects import listed
 from tunesmith.errors import CheckpointError, ModelError, UserError
@@ -24,6 +23,7 @@ from tunesmith.folder_lock import LOCK_NAME
 from tunesmith.labelled_rows import Splits
 from tunesmith.optimization import AS_SET
 from tunesmith.preparation import Setup
+from tunesmith.same_run import Identity, differences, hash_names, hash_run
 from tunesmith.settings import merge
 from tunesmith.stored_weights import describe_outputs
 
@@ -42,7 +42,7 @@ def make_identity(setup: Setup, trainable: Mapping[str, Tensor]) -> Identity:
         data_fingerprints=dict(setup.splits.fingerprints),
         base_model_sha256=setup.base.sha256,
         versions=versions(setup.precision, setup.model.device),
-        trainable_sha256=checkpoint.hash_names(trainable),
+        trainable_sha256=hash_names(trainable),
     )
 
 
@@ -60,7 +60,7 @@ def choose_folder(config: RunConfig, splits: Splits) -> Path:
     if config.output.folder is not None:
         return Path(config.output.folder)
     settled = settle(config, splits, config.train.learning_rate)
-    which = checkpoint.hash_run(Identity(settled, dict(splits.fingerprints), "", {}, ""))
+    which = hash_run(Identity(settled, dict(splits.fingerprints), "", {}, ""))
     return Path("runs") / f"{config.task.name}-{which[:HASH_DIGITS]}"
 
 
@@ -204,4 +204,4 @@ def _compare(
 ) -> list[str]:
     """How a saved run differs from the given one in what a finished folder knows."""
     saved = replace(given, config=dict(config), data_fingerprints=dict(fingerprints), base_model_sha256=base_sha256)
-    return checkpoint.differences(saved, given)
+    return differences(saved, given)

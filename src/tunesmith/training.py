@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tunesmith import checkpoint, durable, engine
-from tunesmith.checkpoint import CURVES, Identity, TrainingState
+from tunesmith.checkpoint import CURVES, TrainingState
 from tunesmith.contracts import StepReport
 from tunesmith.errors import CheckpointError, Interrupted, TrainingError
 from tunesmith.events import Evaluated, Saved
@@ -27,6 +27,7 @@ from tunesmith.interrupts import StopRequest, listen, stop_requests
 from tunesmith.metrics import SMALLER_IS_BETTER
 from tunesmith.optimization import alike, build_optimizer
 from tunesmith.optimizer_state import flatten_optimizer, restore_optimizer
+from tunesmith.same_run import Identity, check_identity
 
 Event = StepReport | Evaluated | Saved
 Look = Callable[[], Mapping[str, float]]
@@ -91,7 +92,7 @@ class Training:
     def _may_continue(self, saved: Identity) -> bool:
         """Whether the saved state is of this run; another one's is refused, or removed if that was asked."""
         try:
-            checkpoint.check_identity(saved, self.course.identity)
+            check_identity(saved, self.course.identity)
         except CheckpointError:
             if not self.course.overwrite:
                 raise

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tunesmith import artifact
 from tunesmith.artifact import Artifact
-from tunesmith.checkpoint import HARMLESS_FIELDS
 from tunesmith.config import resolve_config
 from tunesmith.data.rejects import listed, printable
 from tunesmith.errors import ModelError, UserError
+from tunesmith.same_run import HARMLESS_FIELDS, leaves
 
 SEED = "train.seed"
 Named = str | Path
@@ -77,17 +76,9 @@ def _expand(name: Named) -> list[Path]:
 def flatten_settings(found: Artifact) -> dict[str, str]:
     """What a run depends on: settings by their full name, its data by fingerprint, its base by hash."""
     config = json.loads(resolve_config(found.facts["config"]).model_dump_json())
-    settings = {name: value for name, value in _leaves(config) if name not in HARMLESS_FIELDS}
+    settings = {name: value for name, value in leaves(config) if name not in HARMLESS_FIELDS}
     settings |= {f"fingerprint of {name}": value for name, value in found.facts["data"]["fingerprints"].items()}
     return {**settings, "SHA-256 of the base model": found.facts["base"]["sha256"]}
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            yield from _leaves(below, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, json.dumps(value, ensure_ascii=False)
 
 
 def find_differences(first: Artifact, second: Artifact) -> dict[str, tuple[str, str]]:

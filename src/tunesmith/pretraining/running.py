@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import artifact, checkpoint, durable, engine
-from tunesmith.checkpoint import CURVES, Identity
+from tunesmith.checkpoint import CURVES
 from tunesmith.contracts import StepReport
 from tunesmith.corpora.corpus import Corpus
 from tunesmith.corpora.files import fingerprint
@@ -23,6 +23,7 @@ from tunesmith.pretraining.card import render_card
 from tunesmith.pretraining.config import PretrainConfig
 from tunesmith.pretraining.preparing import Setup, prepare
 from tunesmith.run_identity import CHECKPOINTS, check_folder, drop_leftovers, versions
+from tunesmith.same_run import Identity, differences, hash_names
 from tunesmith.settings import to_yaml
 from tunesmith.training import Course, Training
 
@@ -87,7 +88,7 @@ class _Pretraining:
         self.folder = folder
         self.tokens, self.seconds = 0, 0.0
         trainable = {name: p for name, p in setup.model.named_parameters() if p.requires_grad}
-        self.identity = make_identity(setup, checkpoint.hash_names(trainable))
+        self.identity = make_identity(setup, hash_names(trainable))
         section = setup.config.evaluate
         self.every_steps = section.steps or max(1, setup.schedule.total_steps // LOOKS)
         in_between = self.every_steps * setup.config.train.batch_size * setup.config.model.context_tokens
@@ -261,7 +262,7 @@ def find_finished(folder: Path, config: PretrainConfig) -> Mapping[str, Any] | N
         raise
     saved = Identity(facts["config"], facts["data"]["fingerprints"], "", {}, "")
     now = replace(saved, config=preparing.as_json(config), data_fingerprints=_fingerprints_now(config, saved))
-    found = checkpoint.differences(saved, now)
+    found = differences(saved, now)
     if not found:
         drop_leftovers(folder, replace(now, base_model_sha256=(facts["base"] or {"sha256": ""})["sha256"]))
         metrics: Mapping[str, Any] = json.loads((folder / "metrics.json").read_text("utf-8"))
