@@ -277,8 +277,8 @@ def test_names_are_said_and_learnt_and_counted_nowhere(trunk: Path, tmp_path: Pa
     ledgers = [json.loads((out / "metrics.json").read_text("utf-8"))["ledger"] for out in (with_names, without)]
     assert rows == [12, 12]
     assert ledgers[0] == ledgers[1]
-    heads = [api.load(out).model.extra_head for out in (with_names, without)]
-    assert not torch.equal(heads[0][1].weight, heads[1][1].weight)  # type: ignore[index]
+    heads: list[Any] = [api.load(out).model.extra_head for out in (with_names, without)]
+    assert not torch.equal(heads[0][1].weight, heads[1][1].weight)
 
 
 def test_the_head_is_found_on_names_as_well(trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

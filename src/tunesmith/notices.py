@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunesmith import data, ledger
-from tunesmith.contracts import Encoded, JudgedTogether, Labels, Task
+from tunesmith.contracts import BringsRows, Encoded, JudgedTogether, Labels, Task
 from tunesmith.labelled_rows import Splits
 from tunesmith.ledger import Ledger
 from tunesmith.model import Model
@@ -53,17 +53,18 @@ def say_before(splits: Splits, task: Task, labels: Labels, model: Model, items: 
     return notices
 
 
-def say_own_rows(task: Task, rows: Sequence[Any]) -> list[str]:
+def say_own_rows(way: object, task: Task, rows: Sequence[Any]) -> list[str]:
     """What is learnt beside the user's rows.
 
     Args:
+        way: with few rows, where there is one.
         task: what is learnt.
         rows: of the way's own.
     """
-    if not rows:
+    if not rows or not isinstance(way, BringsRows):
         return []
     texts = _some([repr(" ".join(task.texts(row))) for row in rows])
-    return [f"learnt beside the training rows: {texts}; --set few_shot.class_names=false leaves names out"]
+    return [f"learnt beside the training rows: {texts}; --set {way.without_own_rows} leaves out what you did not give"]
 
 
 def say_losses(ledgers: Mapping[str, Ledger], max_tokens: int, task: Task) -> list[str]:

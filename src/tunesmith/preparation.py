@@ -170,7 +170,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         notices=[
             *([FOUR_BITS] if config.model.load_in == "4bit" else []),
             *say_before(splits, task, labels, model, train_items),
-            *say_own_rows(task, own_rows),
+            *say_own_rows(way, task, own_rows),
             *say_losses(ledgers, model.max_tokens, task),
         ],
     )

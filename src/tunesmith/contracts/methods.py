@@ -71,7 +71,13 @@ class Way(Protocol):
 
 @runtime_checkable
 class BringsRows(Protocol):
-    """What a way offers besides that learns from rows of its own, beside those of the user."""
+    """What a way offers besides that learns from rows of its own, beside those of the user.
+
+    Attributes:
+        without_own_rows: the setting that leaves them out, for the notice that names them.
+    """
+
+    without_own_rows: str
 
     def own_rows(self, task: Task, labels: Labels, rows: Sequence[Any]) -> list[Any]:
         """Labelled rows to learn from.

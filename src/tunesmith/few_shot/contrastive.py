@@ -58,6 +58,7 @@ class Contrastive:
     Config: ClassVar[type[BaseModel]] = ContrastiveConfig
     tasks: ClassVar[frozenset[str]] = frozenset({"text-classification"})
     learning_rate_limit: ClassVar[float] = LEARNING_RATE_LIMIT
+    without_own_rows: ClassVar[str] = "few_shot.class_names=false"
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "task": {"pooling": "mean", "head": HEAD},
         "data": {"dev_fraction": 0.0},
