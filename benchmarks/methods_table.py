@@ -53,14 +53,16 @@ SST-2 publishes no labels of its test rows, so its development rows test here, a
 DRAW_SEED = 13
 SEEDS = (13, 14, 15)
 RATES = {"third": 1 / 3, "default": 1.0, "triple": 3.0}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "rslora": ("lora", {"rank": 32, "rank_stabilized": "true"}),
-    "dora": ("lora", {"decomposed": "true"}),
-    "lora_plus": ("lora", {"b_rate_factor": 16}),
-    "pfeiffer": ("adapter", {"placement": "pfeiffer"}),
+Tried = tuple[str, Mapping[str, Any]]
+"""A method, and its settings."""
+VARIANTS: dict[str, Tried] = {
+    "rslora": ("lora", {"method.rank": 32, "method.rank_stabilized": "true"}),
+    "dora": ("lora", {"method.decomposed": "true"}),
+    "lora_plus": ("lora", {"method.b_rate_factor": 16}),
+    "pfeiffer": ("adapter", {"method.placement": "pfeiffer"}),
 }
-"""Settings of a method that are looked at under a name of their own: the method, and the settings."""
-TRIED = {**{name: (name, {}) for name in METHODS}, **VARIANTS}
+"""What is looked at under a name of its own."""
+TRIED: dict[str, Tried] = {**{name: (name, {}) for name in METHODS}, **VARIANTS}
 WEIGHTS = ("*.safetensors",)
 
 
@@ -78,15 +80,14 @@ def split_file(data: Path, name: str, split: str, folder: Path) -> Path:
     return part
 
 
-def run(arguments: argparse.Namespace, name: str, tried: str, seed: int, rate: float | None) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, name: str, tried: Tried, seed: int, rate: float | None) -> dict[str, Any]:
     """Fit once, judge on development and test rows, and weigh what was written."""
-    method, options = TRIED[tried]
+    method, options = tried
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         train, dev, test = (split_file(arguments.data, name, split, folder) for split in ("train", "dev", "test"))
         out = folder / "run"
-        settings = {f"method.{key}": value for key, value in options.items()}
-        settings |= {"train.epochs": SETS[name]["epochs"], "train.seed": seed, "evaluate.baselines": "false"}
+        settings = {"train.epochs": SETS[name]["epochs"], "train.seed": seed, "evaluate.baselines": "false", **options}
         settings |= {} if rate is None else {"train.learning_rate": rate}
         words = {"task": SETS[name]["task"], "model": arguments.model, "method": method, "train": train, "dev": dev}
         command_s = tunesmith_cli.fit({**words, "out": out}, settings)
@@ -112,7 +113,7 @@ def measure(arguments: argparse.Namespace) -> None:
     def run_once(name: str, tried: str, rate: str, seed: int, value: float | None) -> dict[str, Any]:
         key = f"{name}/{tried}/{rate}/{seed}"
         if key not in runs:
-            runs[key] = run(arguments, name, tried, seed, value)
+            runs[key] = run(arguments, name, TRIED[tried], seed, value)
             write_result(RESULT, {"settings": settings, "runs": runs, "methods": summary(runs)})
         return runs[key]
 
