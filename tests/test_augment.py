@@ -26,6 +26,7 @@ from tunesmith.labelled_rows import Splits, read_splits
 from tunesmith.likely_words import LikelyWords
 from tunesmith.model_loading import load_model
 from tunesmith.tasks import TASKS, make_task
+from tunesmith.tasks.writing_rows import WrittenPrediction
 from tunesmith.word_edits import Edit, apply_edits, delete_words, free_words, swap_words
 
 WORDS = ("Ada", "met", "Bo", "in", "Paris,", "很", "高兴", "了", "don't", "(x)", "2024")
@@ -300,6 +301,20 @@ def test_translations_there_and_back_are_new_rows(translator: Path, tmp_path: Pa
     with pytest.raises(UserError, match="does not tell where entities"):
         augment([TAGGED], tmp_path / "x.jsonl", task="token-classification", ways=["back-translation"], **models)
     assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_a_translation_that_was_cut_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Translator:
+        task = make_task("text-to-text", {})
+
+        def predict_rows(self, rows: list[Any]) -> list[WrittenPrediction]:
+            return [WrittenPrediction(answer=row.text.upper(), finished=len(row.text) < 12) for row in rows]
+
+    monkeypatch.setattr(api, "load", lambda name: Translator())
+    rows = [{"text": "short", "label": "a"}, {"text": "a longer text than that", "label": "b"}]
+    augment(rows, tmp_path / "out.jsonl", ways=["back-translation"], translate="there", translate_back="back")
+    made = [row["text"] for row in read_lines(tmp_path / "out.jsonl") if row["way"] == "back-translation"]
+    assert made == ["SHORT"]
 
 
 def test_another_model_does_not_translate(tiny_bert: Path, tmp_path: Path) -> None:

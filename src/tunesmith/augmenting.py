@@ -220,11 +220,15 @@ def _by_translation(there: str, back: str) -> Change:
                 "a translation does not tell where entities and answers stand afterwards",
                 fix="use the ways deletion, swap and masked for such rows",
             )
-        said = [text.text for text in texts]
+        said = {place: text.text for place, text in enumerate(texts) if text.text}
         for model in models:
-            rows = [model.task.Row(text=text or " ") for text in said]
-            said = [answer.answer.strip() for answer in model.predict_rows(rows)]
-        return [replace(text, text=new, words=None) if new else None for text, new in zip(texts, said, strict=True)]
+            answers = model.predict_rows([model.task.Row(text=text) for text in said.values()]) if said else []
+            said = {
+                place: answer.answer.strip()
+                for place, answer in zip(said, answers, strict=True)
+                if answer.finished and answer.answer.strip()  # half a text is not the same text in other words
+            }
+        return [replace(text, text=said[i], words=None) if i in said else None for i, text in enumerate(texts)]
 
     return change
 
