@@ -227,6 +227,12 @@ def methods() -> dict[str, str]:
     return figures
 
 
+def methods_gap() -> dict[str, str]:
+    """Test score of each method, as it is and with one thing changed, from methods_gap.json."""
+    found = (read_result("methods_gap") or {"runs": {}})["runs"]
+    return {f"methods_gap {key}": interval(one) for key, one in found.items()}
+
+
 def _format_bytes(count: int) -> str:
     """Bytes in the unit that shows their size."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
@@ -290,7 +296,7 @@ def augmented() -> dict[str, str]:
     return figures
 
 
-TRAINED = (training_speed, sst2, classification, named_entities, methods, pretraining, domain, chinese)
+TRAINED = (training_speed, sst2, classification, named_entities, methods, methods_gap, pretraining, domain, chinese)
 PARTS = (*TRAINED, understanding, writing, zero_shot, check, calibration, few_shot, augmented)
 
 

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from tests.tiny import DECODERS, FAMILIES, make_rows, make_tiny_trunk
-from tunesmith import api, base_models, fitting, four_bits, generation
+from tunesmith import api, artifact, base_models, fitting, four_bits, generation
 from tunesmith.attention import PREFIX, Prefix
 from tunesmith.config import resolve_config
 from tunesmith.contracts import Batch, Encoded, HeadSpec, RatesApart
@@ -310,6 +310,21 @@ def test_b_of_lora_plus_learns_faster(tmp_path: Path) -> None:
     factors = {name: method.rate_factor(name) for name, p in model.named_parameters() if p.requires_grad}
     assert {factor for name, factor in factors.items() if "lora_B" in name} == {16.0}
     assert {factor for name, factor in factors.items() if "lora_B" not in name} == {1.0}
+    assert method.learning_rate_factor == method.tags.learning_rate_factor / 4, "and A so many times more slowly"
+
+
+def test_default_rate_of_lora_plus_is_lower(tmp_path: Path) -> None:
+    rows, base = make_rows(12), str(make_tiny_trunk(tmp_path, "bert"))
+
+    def planned(out: Path, *settings: str) -> float:
+        config = {"model": {"name": base}, "method": {"name": "lora"}}
+        api.fit(rows, dev=rows, out=out, config=config, settings=["train.max_steps=1", *settings])
+        return float(artifact.read_facts(out)["learning_rate"]["value"])
+
+    plus = "method.b_rate_factor=16"
+    plain = planned(tmp_path / "plain")
+    assert planned(tmp_path / "plus", plus) == pytest.approx(plain / 4, rel=0.02)
+    assert planned(tmp_path / "as-set", plus, "train.learning_rate=0.001") == 0.001
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tunesmith.contracts import (
     Labels,
     Method,
     Prepares,
+    RatesApart,
     Task,
     Way,
 )
@@ -162,7 +163,7 @@ def prepare(config: RunConfig, splits: Splits, task: Task, method: Method) -> Se
         learning_rate=choose_learning_rate(
             config.train.learning_rate,
             model.width,
-            method.tags.learning_rate_factor,
+            method.learning_rate_factor if isinstance(method, RatesApart) else method.tags.learning_rate_factor,
             task.tags.learning_rate_limit if way is None else way.learning_rate_limit,
         ),
         precision=precision,

@@ -112,6 +112,11 @@ class FindsHead(Protocol):
 class RatesApart(Protocol):
     """A method whose parameters do not all learn at one rate."""
 
+    @property
+    def learning_rate_factor(self) -> float:
+        """With these options, in place of that of the tags: multiplies the default learning rate of full tuning."""
+        ...
+
     def rate_factor(self, name: str) -> float:
         """How many times the run's learning rate the parameter of this name in the model gets."""
         ...

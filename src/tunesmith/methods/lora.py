@@ -38,7 +38,8 @@ class LoraConfig(Section):
     decomposed: bool = False
     """Train how long each row of a weight is apart from where it points (DoRA; Liu et al. 2024)."""
     b_rate_factor: float = Field(default=1.0, ge=1)
-    """The rate of B, which starts at zero, is so many times that of A (LoRA+; Hayou et al. 2024, who take 16)."""
+    """The rate of B, which starts at zero, is so many times that of A (LoRA+; Hayou et al. 2024, who take 16);
+    the default rate, which is that of A, falls by the square root."""
 
 
 class LowRank(nn.Module):
@@ -127,6 +128,11 @@ class Lora:
             replace_layer(model.hf, name, layer.to(model.device))
         inside = [entry for layer in changed.values() for entry in layer.named_parameters()]
         train_only(model, [parameter for name, parameter in inside if name.startswith("lora_")])
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """The geometric mean of the rates of A and B is that of LoRA, however far apart they are."""
+        return self.tags.learning_rate_factor / math.sqrt(self.config.b_rate_factor)
 
     def rate_factor(self, name: str) -> float:
         """How many times the learning rate a parameter gets."""
