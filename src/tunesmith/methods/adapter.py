@@ -35,7 +35,7 @@ class AdapterConfig(Section):
     """houlsby: behind attention and behind the feed-forward part of each layer; pfeiffer: behind the latter only."""
     bottleneck: int = Field(default=32, ge=1)
     """Width of an adapter inside; the trained parameters grow with it."""
-    activation: Literal["relu", "gelu", "silu"] = "relu"
+    activation: Literal["relu", "gelu", "silu"] = "gelu"
     """Between its two layers."""
 
 
