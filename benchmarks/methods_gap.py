@@ -1,7 +1,8 @@
 """Why adapters and prefixes stay behind full tuning: one thing changed at a time, one seed.
 
 Each at the learning rate that the table of methods found best for it, and with its seed; what the table measured is
-taken from there. More epochs tell of too few steps, more parameters of too few of them.
+taken from there. More epochs tell of too few steps, more parameters of too few of them, and LoRA in some layers only of
+what can be reached from there.
 
 Run: python -m benchmarks.methods_gap --data DIR
 """
@@ -12,22 +13,31 @@ from typing import Any
 
 from benchmarks.common import benchmark_parser, kept_entries, print_table, public_model, read_result, write_result
 from benchmarks.methods_table import RESULT as TABLE
-from benchmarks.methods_table import SEEDS, SETS, run
+from benchmarks.methods_table import SEEDS, run
 
 RESULT = "methods_gap"
-TIMES = 3
 LONGER, WIDER = "three times the epochs", "four times the parameters"
-WIDER_SETTINGS = {"adapter": {"method.bottleneck": 128}, "prefix": {"method.length": 64}}
-TRIED = {
-    "conll2003": {"full": (LONGER,), "adapter": (LONGER, WIDER), "prefix": (LONGER, WIDER)},
-    "sst2": {"full": (LONGER,), "prefix": (LONGER, WIDER)},
+AT_ADAPTERS, IN_ATTENTION = "where adapters stand", "in attention alone"
+RANK_16 = {"method.rank": 16, "method.alpha": 32}
+"""Twice the rank of the default and the same scale: about as many parameters in half of the layers."""
+PARTS: dict[str, dict[str, Any]] = {
+    AT_ADAPTERS: {**RANK_16, "method.targets": '["output.dense"]'},
+    IN_ATTENTION: {**RANK_16, "method.targets": '["query", "key", "value", "attention.output.dense"]'},
 }
-"""By set and method: what is changed. Adapters are near full tuning on SST-2."""
-
-
-def settings_of(name: str, method: str, change: str) -> dict[str, Any]:
-    """What a change sets."""
-    return WIDER_SETTINGS[method] if change == WIDER else {"train.epochs": TIMES * SETS[name]["epochs"]}
+CHANGES: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
+    "conll2003": {
+        "full": {LONGER: {"train.epochs": 12}},
+        "adapter": {LONGER: {"train.epochs": 12}, WIDER: {"method.bottleneck": 128}},
+        "prefix": {LONGER: {"train.epochs": 12}, WIDER: {"method.length": 64}},
+        "lora": PARTS,
+    },
+    "sst2": {
+        "full": {LONGER: {"train.epochs": 9}},
+        "prefix": {LONGER: {"train.epochs": 9}, WIDER: {"method.length": 64}},
+        "lora": {IN_ATTENTION: PARTS[IN_ATTENTION]},
+    },
+}
+"""By set and method: what is changed → the settings. On SST-2 adapters are near full tuning."""
 
 
 def from_table(table: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -41,15 +51,14 @@ def main() -> None:
     table = read_result(TABLE)
     if table is None:
         raise SystemExit("the rates come from the table of methods: run python -m benchmarks.methods_table first")
-    settings = {"model": public_model(arguments.model), "epochs": TIMES, "parameters": WIDER_SETTINGS}
+    settings = {"model": public_model(arguments.model), "changes": CHANGES}
     runs = kept_entries(RESULT, "runs", settings)
-    for name, method, changes in [(name, *one) for name, methods in TRIED.items() for one in methods.items()]:
+    for name, method in [(name, method) for name, methods in CHANGES.items() for method in methods]:
         prefix = f"{name}/{method}"
         plain = runs[f"{prefix}/as in the table"] = from_table(table, prefix)
-        for change in changes:
+        for change, options in CHANGES[name][method].items():
             key = f"{prefix}/{change}"
             if key not in runs:
-                options = settings_of(name, method, change)
                 runs[key] = run(arguments, name, (method, options), SEEDS[0], plain["learning_rate"])
             write_result(RESULT, {"settings": settings, "runs": runs})
     rows = [[key, f"{one['value']:.3f}", f"{one['dev']:.3f}", f"{one['command_s']:.0f}"] for key, one in runs.items()]
